@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/base/bytes.h"
+
+#include <errno.h>
+
+int bytes_to_u64(struct bytes b, uint64_t *ret)
+{
+	uint64_t v = 0;
+
+	if (b.len == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < b.len; i++) {
+		unsigned d = (unsigned)b.data[i] - '0';
+
+		if (d > 9)
+			return -EINVAL;
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, d, &v))
+			return -ERANGE;
+	}
+	*ret = v;
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stands before the message of a line in a log file: RFC 3164, ISO 8601 as rsyslog writes it,
+ * RFC 5424, Solaris style, and what remains of them where parts are missing.
+ */
+#ifndef HALLMARK_COLLECTORS_HEADER_H
+#define HALLMARK_COLLECTORS_HEADER_H
+
+#include "proto/event.h"
+
+struct parsed_line {
+	struct header header; /* all of it borrowed from the line */
+	struct bytes host, program;
+	struct bytes message;
+	int64_t time_us; /* only where has_time */
+	bool has_time;
+	uint32_t pid; /* 0: none */
+};
+
+/* The time of RFC 3164 has neither year nor zone: it is taken in the host's zone (localtime_r), and in
+ * the year that puts it nearest before now, at most a day ahead. Keeps the last stamp that it read, since
+ * the next line mostly has the same. Start with {0}. */
+struct header_clock {
+	int64_t now_us;       /* set by the caller before each run of lines */
+	uint8_t text[40];     /* the last stamp, and what it meant */
+	uint8_t text_len;
+	Hallmark__V1__Stamp stamp;
+	unsigned fraction_digits;
+	int utc_offset_min;
+	int64_t time_us;
+};
+
+/* Takes a line (without its newline) apart. Never fails: where nothing is understood the header is
+ * empty, the message is the whole line, and has_time is false. The parts of the header and the message,
+ * put together, are the line to the letter. Linear in the header's length (at most 512 bytes are looked at). */
+void header_parse(struct header_clock *clock, struct bytes line, struct parsed_line *ret);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the collectors' lines become events: header, template, columns of the batch that is being
+ * filled. The one way into a batch, and the only place that counts.
+ */
+#ifndef HALLMARK_COLLECTORS_INTAKE_H
+#define HALLMARK_COLLECTORS_INTAKE_H
+
+#include "collectors/header.h"
+#include "collectors/template.h"
+
+struct intake;
+
+/* A line that is longer than EVENT_RAW_MAX is handed in cut to that, with what is known of all of it. */
+struct long_line {
+	uint64_t length;        /* of the whole line */
+	uint8_t digest[32];     /* SHA-256 of the whole line */
+};
+
+/* Evidence that is missing, or may be. Texts are short, and ours. */
+struct loss {
+	const char *reason;      /* a word of losses[] in intake.c: "truncated", "rotated_away", "vacuumed", … */
+	const char *detail;      /* one sentence for a person */
+	const char *unit;        /* "bytes", "entries" or "unknown" */
+	uint64_t amount;         /* 0 where it is not known, or where perhaps nothing is missing */
+	struct bytes before, after; /* identity of the source before and after; may be empty */
+};
+
+enum intake_result {
+	INTAKE_OK = 0,   /* counted: the position may move past it */
+	INTAKE_FULL = 1, /* NOT counted: the batch has to be committed first, then hand it in again */
+};
+
+int intake_new(struct template_set *templates /* borrowed */, struct intake **ret);
+struct intake *intake_free(struct intake *in);
+DEFINE_CLEANUP(struct intake *, intake_free)
+struct event_writer *intake_writer(struct intake *in);
+
+/* All of these return an intake_result, or a negative errno with nothing counted. `source` as in
+ * struct origin. */
+
+/* A line of a log file, without its newline. `since_us`: lines older than that are passed over as
+ * if counted (0: none). `longer` is NULL unless the line was cut; it adds the loss by itself. */
+int intake_line(struct intake *in, uint32_t source, struct bytes line, const struct long_line *longer,
+		int64_t since_us);
+
+/* A journal entry: MESSAGE and what journald knows. `notice`: an entry of journald's own about lost
+ * messages, counted as evidence loss. */
+struct journal_entry {
+	struct bytes message, program, host;
+	struct provenance provenance;
+	int64_t time_us;
+	uint32_t pid;
+	const struct long_line *longer; /* NULL unless the message was cut */
+};
+int intake_entry(struct intake *in, uint32_t source, const struct journal_entry *e);
+
+int intake_loss(struct intake *in, uint32_t source, const struct loss *loss);
+
+/* What the agent has to say of itself, out of the table own_events[] in intake.c: which of them, and
+ * its fields' values in the order of its text. */
+enum own_event {
+	OWN_STARTED,        /* version, key, previous run's end, sources */
+	OWN_STOPPED,        /* reason */
+	OWN_IDENTITY_RESET, /* old key, reason */
+	OWN_SOURCE_STATE,   /* source, state ("unreadable", "readable", "missing", "found"), reason */
+	OWN_SPOOL_TROUBLE,  /* what, reason, since: the spool could not be written, and can again */
+	OWN_SPOOL_DAMAGE,   /* segment, bytes, reason: what recovery cut off */
+	OWN_EVENT_MAX
+};
+int intake_own(struct intake *in, uint32_t source, enum own_event which, const struct bytes *values);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Message templates: what programs print, as data. One line of a .templates file is one template:
+ *
+ *     programs | meaning | text
+ *
+ *     sshd, sshd-session | authentication logon failure low | Failed {method:word} for {[invalid user ]}{user:last} from {src_ip} port {src_port}{[ ssh2]}
+ *
+ * programs   tags, separated by commas; "*" for any. A tag may end in "*".
+ * meaning    kind, activity, outcome, severity: words in any order, each optional, then name=value facts.
+ * text       literals; {name} a field, {name:type} or {name:last} or {name:type:last}; {[ … ]} an optional
+ *            group (groups do not nest and hold at most four fields); {{ and }} are single braces.
+ *
+ * A field's type says which bytes it may hold: text (any, also none), word (no blank), host, ip, port,
+ * int, blanks (spaces only, also none; its name may be left out: {:blanks}). Well-known names imply their
+ * type (src_ip: ip, src_port: port, pid and uid: int, …). A field ends at the first place where the rest
+ * of the template fits, or, marked `last`, at the last such place. Two fields never touch.
+ *
+ * Of the templates for a program (then of those for "*"), the one whose leading literal is longest and
+ * that fits wins; among equals the one that stands first.
+ *
+ * Cost: for each byte of a message the same, whether there are ten templates or thousands, and however
+ * long the message: see template.c.
+ */
+#ifndef HALLMARK_COLLECTORS_TEMPLATE_H
+#define HALLMARK_COLLECTORS_TEMPLATE_H
+
+#include "proto/event_writer.h"
+
+struct template_set;
+
+int template_set_new(struct template_set **ret);
+struct template_set *template_set_free(struct template_set *set); /* returns NULL */
+DEFINE_CLEANUP(struct template_set *, template_set_free)
+
+/* Adds the templates of one file's text. `origin` names it in error texts. Returns how many it added, or
+ * -EINVAL with a sentence (place, what is wrong) in `ret_why`, if that is not NULL; then nothing of this
+ * text is added. */
+int template_set_add(struct template_set *set, struct bytes text, const char *origin, struct buf *ret_why);
+/* Adds every *.templates file of a directory, in the order of their names. A missing directory is no error. */
+int template_set_add_directory(struct template_set *set, const char *path, struct buf *ret_why);
+/* To be called once, after the last addition and before the first match. */
+int template_set_ready(struct template_set *set);
+size_t template_set_count(const struct template_set *set);
+
+/* What a message turned out to be. `values` point into the message. */
+struct template_match {
+	struct wording *wording; /* owned by the set; its optional groups are resolved */
+	struct bytes values[EVENT_FIELDS_MAX];
+};
+
+/* True and a match, or false: no template knows the message. Not for two threads at a time. */
+bool template_match(struct template_set *set, struct bytes program, struct bytes message,
+		    struct template_match *ret);
+
+#endif
