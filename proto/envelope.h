@@ -46,9 +46,10 @@ int public_key_to_pem(const uint8_t key[static PUBLIC_KEY_SIZE], struct buf *ret
 
 /* --- writing ------------------------------------------------------------------------------- */
 
-/* Signs `batch` (whose key field is set here) and appends the frame to `ret`; the batch's digest is
- * put to `ret_digest`. -EMSGSIZE past FRAME_MAX, with nothing appended. */
-int frame_seal(const struct signing_key *key, Hallmark__V1__Batch *batch, struct buf *ret,
+/* Signs `batch`, with `key` in its key field, whatever that holds, and appends the frame to `ret`; the
+ * batch's digest is put to `ret_digest`. -EINVAL for a batch that frame_open() would refuse; -EMSGSIZE
+ * past FRAME_MAX. */
+int frame_seal(const struct signing_key *key, const Hallmark__V1__Batch *batch, struct buf *ret,
 	       uint8_t ret_digest[static DIGEST_SIZE]);
 
 /* --- reading ------------------------------------------------------------------------------- */
@@ -77,8 +78,10 @@ struct frame {
 };
 
 /* Takes apart a whole frame, bounds every field of the clear part (lengths of key, run id, digest,
- * ids; sizes; sequence not 0), and computes its digest. Checks no signature. -EBADMSG with `ret_why`
- * (static text) for what is not one. */
+ * ids; sizes; sequence not 0; a host; `previous` empty in number 1 and only there), and computes its
+ * digest. Checks no signature. -EBADMSG with `ret_why` (static text) for what is not one. The envelope
+ * must be byte for byte as frame_seal() writes it, so that nothing around the payload can change
+ * unnoticed. Takes at most three times the frame's size and a bit of memory. */
 int frame_open(struct bytes frame, struct frame *ret, const char **ret_why);
 void frame_release(struct frame *f);
 /* 1 if the signature is that of the key that the batch names, 0 if it is not. Negative: could not tell. */

@@ -14,6 +14,7 @@
 #define EVENT_FIELDS_MAX 32u                    /* values in one event */
 #define EVENT_NUMBER_NONE UINT64_MAX            /* a provenance number that is not there */
 #define BATCH_EXPANDED_MAX (8u * 1024 * 1024)   /* a batch's Events before compression */
+#define BATCH_RAW_MAX (64u * 1024 * 1024)       /* the raw lines of a batch, put together again */
 #define FRAME_MAX 900000u                       /* a whole frame */
 
 /* The header of a line in a log file: the parts of the raw line before the message, in this order:
@@ -83,8 +84,12 @@ struct event {
 /* The value of a field or constant; empty bytes with data NULL where the event has none. */
 struct bytes event_get(const struct event *e, const char *name);
 
+/* Names of fields and constants: 1 to EVENT_NAME_MAX letters, digits, "_", "-" and ".". */
+#define EVENT_NAME_MAX 64u
+bool event_name_ok(const char *name);
+
 /* The words of the enumerations, as templates and output spell them: "authentication", "failure",
- * "high". The reverse returns -EINVAL for a word that is none. */
+ * "high"; "unknown" for a number that is none. The reverse returns -EINVAL for a word that is none. */
 const char *kind_name(Hallmark__V1__Kind kind);
 const char *outcome_name(Hallmark__V1__Outcome outcome);
 const char *severity_name(Hallmark__V1__Severity severity);

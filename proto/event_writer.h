@@ -21,7 +21,9 @@
 struct event_writer;
 
 /* Field names are numbers on the way in, so that no event looks up a name: event_field_id() gives
- * the same number for the same name for the life of the process (at most 256 names: -ENOSPC). */
+ * the same number for the same name for the life of the process. -EINVAL for what event_name_ok()
+ * refuses, -ENOSPC for one name too many. */
+#define EVENT_FIELD_IDS_MAX 256u
 int event_field_id(const char *name);
 const char *event_field_name(unsigned id);
 

@@ -6,7 +6,8 @@
 #include "agent/base/buf.h"
 
 /* Appends `b` so that a terminal or a log shows it and obeys none of it: control bytes, DEL, C1
- * controls and what is not UTF-8 become \xHH, a backslash is doubled. */
+ * controls, what changes the direction of text, and what is not UTF-8 become \xhh, byte for byte; a
+ * backslash is doubled. */
 int text_escape(struct buf *out, struct bytes b);
 
 /* Appends `b` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD each. */
@@ -22,14 +23,30 @@ int text_to_size(const char *s, uint64_t *ret);
 int text_to_span(const char *s, uint64_t *ret_us);
 int text_to_bool(const char *s, bool *ret);
 
-/* "2026-11-23T13:13:04.123456Z", UTC. At least TEXT_TIME_MAX bytes. Returns the length. */
+/* "2026-11-23T13:13:04.123456Z", UTC; "@SECONDS.FRACTION" outside the years 1 to 9999. At least
+ * TEXT_TIME_MAX bytes. Returns the length. */
 #define TEXT_TIME_MAX 40
 size_t text_time(int64_t time_us, char out[static TEXT_TIME_MAX]);
 /* RFC 3339 with an offset, or "YYYY-MM-DD[ HH:MM[:SS]]" and "@SECONDS", taken as UTC; or a span of
  * time (text_to_span) before `now_us`, as in "1d" or "-1d". */
 int text_to_time(const char *s, int64_t now_us, int64_t *ret_us);
 
-/* Seconds since 1970 of a civil UTC date; month 1 to 12. Valid for years 1 to 9999. */
+/* A date and time of the proleptic Gregorian calendar; month and day from 1. */
+struct civil {
+	int year, month, day, hour, minute, second;
+};
+
+/* Seconds since 1970 of a civil UTC date. Valid for years 1 to 9999. */
 int64_t civil_to_seconds(int year, int month, int day, int hour, int minute, int second);
+/* The reverse; false outside the years 1 to 9999. */
+bool civil_from_seconds(int64_t seconds, struct civil *ret);
+
+/* Writes the last `width` decimal digits of `value`; returns the place behind them. */
+static inline char *text_digits(char *out, unsigned value, unsigned width)
+{
+	for (unsigned i = width; i > 0; i--, value /= 10)
+		out[i - 1] = (char)('0' + value % 10);
+	return out + width;
+}
 
 #endif
