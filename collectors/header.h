@@ -28,11 +28,20 @@ struct header_clock {
 	unsigned fraction_digits;
 	int utc_offset_min;
 	int64_t time_us;
+	int64_t zone_hour; /* the hour of local time for which the host's zone was asked last */
+	int zone_offset_s;
+	bool zone_known;
 };
 
 /* Takes a line (without its newline) apart. Never fails: where nothing is understood the header is
  * empty, the message is the whole line, and has_time is false. The parts of the header and the message,
- * put together, are the line to the letter. Linear in the header's length (at most 512 bytes are looked at). */
+ * put together, are the line to the letter. Linear in the header's length (at most 512 bytes are looked at).
+ *
+ * header.stamp is set only where stamp_render() gives the very text back. Where it would not (a day that is
+ * not padded, more than six digits of a fraction, a blank for the T, no zone), the time stands at the end of
+ * header.before, and has_time is true all the same. A pid that is not written as a number from 1 to
+ * INT32_MAX is taken for text. A line without a time has a header only where its tag has a pid: anything
+ * else could as well be a message. */
 void header_parse(struct header_clock *clock, struct bytes line, struct parsed_line *ret);
 
 #endif

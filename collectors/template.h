@@ -11,13 +11,19 @@
  * text       literals; {name} a field, {name:type} or {name:last} or {name:type:last}; {[ … ]} an optional
  *            group (groups do not nest and hold at most four fields); {{ and }} are single braces.
  *
- * A field's type says which bytes it may hold: text (any, also none), word (no blank), host, ip, port,
- * int, blanks (spaces only, also none; its name may be left out: {:blanks}). Well-known names imply their
- * type (src_ip: ip, src_port: port, pid and uid: int, …). A field ends at the first place where the rest
- * of the template fits, or, marked `last`, at the last such place. Two fields never touch.
+ * A line that begins with # is a comment. Blanks around the three parts do not count.
+ *
+ * A field's type says what it may hold: text (any bytes, also none), word (no blank, also none), host (a
+ * name or an address: letters, digits and . : _ - %), ip (a valid IPv4 or IPv6 address), port (1 to 65535),
+ * int (up to 64 bits), blanks (spaces, also none; its name may be left out: {:blanks}). Well-known names
+ * imply their type (src_ip: ip, src_port: port, pid and uid: int, …: the table in field_type.c); other names
+ * are text. A field ends at the first place where the rest of the template fits, or, marked `last`, at the
+ * last such place; port, int and blanks take all that they can. A group is left out only where the rest
+ * does not fit with it. Two fields never touch, unless one of them is blanks.
  *
  * Of the templates for a program (then of those for "*"), the one whose leading literal is longest and
- * that fits wins; among equals the one that stands first.
+ * that fits wins; among equals the one that stands first. Groups of mere words at the very beginning
+ * belong to the leading literal where they are present.
  *
  * Cost: for each byte of a message the same, whether there are ten templates or thousands, and however
  * long the message: see template.c.
@@ -42,6 +48,8 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 /* To be called once, after the last addition and before the first match. */
 int template_set_ready(struct template_set *set);
 size_t template_set_count(const struct template_set *set);
+/* What matching has cost since the set was made, in bytes looked at and tokens tried: for tests. */
+uint64_t template_set_steps(const struct template_set *set);
 
 /* What a message turned out to be. `values` point into the message. */
 struct template_match {

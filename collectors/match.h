@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside of the templates: what template.c compiles, template_index.c finds and match.c tries. Nobody
+ * else includes this.
+ */
+#ifndef HALLMARK_COLLECTORS_MATCH_H
+#define HALLMARK_COLLECTORS_MATCH_H
+
+#include "collectors/field_type.h"
+#include "collectors/template.h"
+
+#define TOKENS_MAX 96u
+#define GROUPS_MAX 8u      /* so that a template has at most 256 wordings */
+#define NO_POSITION SIZE_MAX
+
+/* Memory that is given back all at once. */
+struct arena {
+	struct arena_chunk *chunk;
+	size_t used;
+};
+void *arena_alloc(struct arena *a, size_t size); /* zeroed; NULL when there is none */
+void arena_done(struct arena *a);
+
+enum token_kind { TOKEN_LITERAL, TOKEN_FIELD, TOKEN_GROUP, TOKEN_GROUP_END, TOKEN_END };
+
+struct token {
+	uint8_t kind;
+	uint8_t type;   /* enum field_type */
+	uint8_t number; /* of the field or group in its template */
+	bool last;
+	/* Where a field may end: before a byte of `follow` (and then `second`, unless negative; `first` is
+	 * the only byte of `follow`, or negative), or, where `may_end`, at the end of the message.
+	 * `one_end`: there is only one such place, where the bytes of its type end. */
+	bool may_end, one_end;
+	int16_t first, second;
+	uint16_t id;    /* event_field_id() */
+	uint16_t skip;  /* of a group: the token behind it */
+	union {
+		struct bytes literal;
+		const uint8_t *follow; /* a bit for each byte value */
+	};
+};
+
+/* A template of which the optional groups are resolved. */
+struct resolved {
+	struct wording wording;
+	uint8_t fields[]; /* numbers of those that are present */
+};
+
+/* How a message may begin: the leading literal, with some of the groups of words before it; which groups those
+ * are, and the first token behind it. */
+struct lead {
+	struct bytes text;
+	uint32_t groups;
+	uint16_t token;
+};
+
+struct template {
+	const struct token *tokens;
+	struct meaning meaning;
+	const struct lead *leads;
+	uint8_t n_leads, n_fields, n_groups;
+	size_t n_programs;
+	const struct bytes *programs; /* a trailing "*" belongs to the tag */
+	struct resolved **resolved; /* one for each combination of present groups, made when first needed */
+};
+
+/* Reads one line of a .templates file: 1 and a template, 0 for a blank line or a comment, -EINVAL with a
+ * sentence in `why` (may be NULL), -ENOMEM. `resolved` is left empty. */
+struct template_place {
+	const char *origin;
+	unsigned line;
+	struct buf *why;
+};
+int template_parse_line(struct arena *arena, struct bytes line, const struct template_place *place,
+			struct template *ret);
+
+/* Literals are mostly short: no call for those. */
+static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+{
+	if (n > 16)
+		return memcmp(a, b, n) == 0;
+	if (n >= 8) {
+		uint64_t x[2], y[2];
+
+		memcpy(&x[0], a, 8);
+		memcpy(&x[1], a + n - 8, 8);
+		memcpy(&y[0], b, 8);
+		memcpy(&y[1], b + n - 8, 8);
+		return x[0] == y[0] && x[1] == y[1];
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
+/* One attempt: the message, and what was found out about it. */
+struct attempt {
+	const uint8_t *data;
+	size_t len;
+	const struct token *tokens;
+	uint64_t steps, steps_max;
+	uint32_t groups; /* present ones, a bit each */
+	size_t begin[EVENT_FIELDS_MAX], end[EVENT_FIELDS_MAX];
+	/* a field is known to fail from every start in [lo, hi], and hi is where its bytes end; lo may be
+	 * NO_POSITION, and then hi means nothing */
+	size_t lo[EVENT_FIELDS_MAX], hi[EVENT_FIELDS_MAX];
+};
+
+/* Does the template fit the whole message, which begins with that lead? */
+bool attempt_fits(struct attempt *a, const struct template *t, const struct lead *lead, struct bytes message);
+
+/* Finds templates by program and message; see template_index.c. */
+struct template_index;
+int template_index_new(struct arena *arena, struct template *templates, size_t n, struct template_index **ret);
+/* The template that fits, with the attempt that says how; NULL for none. */
+struct template *template_index_find(struct template_index *index, struct bytes program, struct bytes message,
+				     struct attempt *a);
+
+#endif
