@@ -19,7 +19,7 @@ struct long_line {
 
 /* Evidence that is missing, or may be. Texts are short, and ours. */
 struct loss {
-	const char *reason;      /* a word of losses[] in intake.c: "truncated", "rotated_away", "vacuumed", … */
+	const char *reason;      /* one word: "truncated", "rotated_away", "vacuumed", … */
 	const char *detail;      /* one sentence for a person */
 	const char *unit;        /* "bytes", "entries" or "unknown" */
 	uint64_t amount;         /* 0 where it is not known, or where perhaps nothing is missing */
@@ -35,6 +35,14 @@ int intake_new(struct template_set *templates /* borrowed */, struct intake **re
 struct intake *intake_free(struct intake *in);
 DEFINE_CLEANUP(struct intake *, intake_free)
 struct event_writer *intake_writer(struct intake *in);
+
+/* Counted since the intake was made. */
+#define INTAKE_SOURCES_MAX 64u
+struct intake_counters {
+	uint64_t events, unknown, losses;
+	uint64_t by_source[INTAKE_SOURCES_MAX];
+};
+const struct intake_counters *intake_counters(const struct intake *in);
 
 /* All of these return an intake_result, or a negative errno with nothing counted. `source` as in
  * struct origin. */
@@ -57,15 +65,16 @@ int intake_entry(struct intake *in, uint32_t source, const struct journal_entry 
 
 int intake_loss(struct intake *in, uint32_t source, const struct loss *loss);
 
-/* What the agent has to say of itself, out of the table own_events[] in intake.c: which of them, and
- * its fields' values in the order of its text. */
+/* What the agent has to say of itself: which entry of own_events[] in intake.c, and its fields' values in
+ * the order of its text. */
 enum own_event {
-	OWN_STARTED,        /* version, key, previous run's end, sources */
-	OWN_STOPPED,        /* reason */
-	OWN_IDENTITY_RESET, /* old key, reason */
-	OWN_SOURCE_STATE,   /* source, state ("unreadable", "readable", "missing", "found"), reason */
-	OWN_SPOOL_TROUBLE,  /* what, reason, since: the spool could not be written, and can again */
-	OWN_SPOOL_DAMAGE,   /* segment, bytes, reason: what recovery cut off */
+	OWN_STARTED,         /* version, sources, key fingerprint, how the run before ended */
+	OWN_STARTED_UNCLEAN, /* the same, where it did not end in an orderly way */
+	OWN_STOPPED,         /* reason */
+	OWN_IDENTITY_RESET,  /* reason, old key's fingerprint */
+	OWN_SOURCE_STATE,    /* source, state ("unreadable", "readable", "missing", "found"), reason */
+	OWN_SPOOL_TROUBLE,   /* seconds, reason: the spool could not be written, and can again */
+	OWN_SPOOL_CUT,       /* bytes that were no frame behind the spool's last frame */
 	OWN_EVENT_MAX
 };
 int intake_own(struct intake *in, uint32_t source, enum own_event which, const struct bytes *values);

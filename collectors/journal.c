@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collectors/journal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/epoll.h>
+
+#include "collectors/collector.h"
+#include "collectors/journal_internal.h"
+
+/* libsystemd maps the files that it reads and keeps them: opened anew this often, a catch-up of a million
+ * entries maps some 30 MB instead of 400. */
+#define REOPEN_ENTRIES 8000u
+#define LOSSES_MAX 4u
+
+struct journal {
+	struct collector base;
+	char *directory; /* NULL: this host's */
+	bool all;
+
+	sd_journal *j;
+	int epoll_fd; /* stays the same while the journal's own descriptor changes with each opening */
+	struct entry_reader reader;
+
+	struct journal_place place; /* of the last entry that is counted */
+	bool has_place;
+	bool moved;      /* entries were counted since the place was taken: it costs too much for each */
+	bool held;       /* the journal stands on an entry that the batch had no room for */
+	bool notice_said; /* … whose loss is counted already */
+	struct boot_list earlier;
+	uint64_t since_us;
+
+	/* Entries of one journald are numbered one after another, over all its files: if fewer were read than the
+	 * numbers say, then some are missing, whatever libsystemd says (it passes over a damaged file in silence). */
+	sd_id128_t base_seqnum_id;
+	uint64_t base_seqnum, read_since_base;
+	bool has_base;
+
+	uint64_t read_since_open, read_since_end;
+	unsigned early_ends;
+	struct loss losses[LOSSES_MAX]; /* to be said with the next read */
+	size_t n_losses;
+	char trouble[512];
+	size_t unreadable;
+	Hallmark__V1__JournalPosition position; /* as position() last told it */
+};
+
+static struct journal *journal_of(struct collector *c)
+{
+	return (struct journal *)c;
+}
+
+static void journal_lose(struct journal *s, const char *reason, const char *detail, const char *unit, uint64_t amount)
+{
+	/* the table is full only where one thing after another fails within one read: the first ones tell it */
+	if (s->n_losses < LOSSES_MAX)
+		s->losses[s->n_losses++] = (struct loss){ .reason = reason, .detail = detail, .unit = unit, .amount = amount };
+}
+
+/* --- files: for what cannot be read -------------------------------------------------------------------- */
+
+static void look_at_file(const char *directory, const char *name, struct journal_facts *facts)
+{
+	size_t len = strlen(name);
+	char path[512];
+
+	if (len < 8 || (strcmp(name + len - 8, ".journal") != 0 && (len < 9 || strcmp(name + len - 9, ".journal~") != 0)))
+		return;
+	facts->present = true;
+	(void)snprintf(path, sizeof path, "%s/%s", directory, name);
+	if (access(path, R_OK) == 0)
+		return;
+	facts->unreadable++;
+	(void)snprintf(facts->example, sizeof facts->example, "%.*s", (int)sizeof facts->example - 1, path);
+}
+
+/* Counts the journal files of a directory and of the directories in it. */
+static void look_at_directory(const char *directory, unsigned depth, struct journal_facts *facts)
+{
+	DIR *d = opendir(directory);
+	struct dirent *e;
+
+	if (!d) {
+		if (errno == EACCES) {
+			facts->unreadable++;
+			(void)snprintf(facts->example, sizeof facts->example, "%s", directory);
+		}
+		return;
+	}
+	while ((e = readdir(d))) {
+		char path[512];
+		int n;
+
+		if (e->d_name[0] == '.')
+			continue;
+		look_at_file(directory, e->d_name, facts);
+		n = snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
+		if (depth > 0 && e->d_type == DT_DIR && n > 0 && (size_t)n < sizeof path)
+			look_at_directory(path, depth - 1, facts);
+	}
+	(void)closedir(d);
+}
+
+static void look_at_host(struct journal_facts *facts)
+{
+	struct journal_facts volatile_facts = { 0 };
+	char path[64] = "/var/log/journal/";
+	sd_id128_t machine;
+
+	if (sd_id128_get_machine(&machine) >= 0) {
+		(void)sd_id128_to_string(machine, path + strlen(path));
+		look_at_directory(path, 0, facts);
+	}
+	facts->persistent = facts->present;
+	look_at_directory("/run/log/journal", 1, &volatile_facts);
+	facts->present |= volatile_facts.present;
+	facts->unreadable += volatile_facts.unreadable;
+}
+
+static int journal_open(const char *directory, sd_journal **ret)
+{
+	return directory ? sd_journal_open_directory(ret, directory, 0) : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY);
+}
+
+static bool has_auth_entries(const char *directory)
+{
+	sd_journal *j;
+	int r = journal_open(directory, &j);
+
+	if (r < 0)
+		return false;
+	r = sd_journal_add_match(j, "SYSLOG_FACILITY=4", 0);
+	if (r >= 0)
+		r = sd_journal_add_match(j, "SYSLOG_FACILITY=10", 0);
+	if (r >= 0)
+		r = sd_journal_seek_tail(j);
+	if (r >= 0)
+		r = sd_journal_previous(j);
+	sd_journal_close(j);
+	return r > 0;
+}
+
+int journal_inspect(const char *directory, struct journal_facts *ret)
+{
+	struct journal_facts facts = { 0 };
+	char target[64];
+	ssize_t n;
+
+	if (directory) {
+		look_at_directory(directory, 1, &facts);
+		facts.persistent = facts.present;
+	} else {
+		look_at_host(&facts);
+		n = readlink("/dev/log", target, sizeof target);
+		facts.carries_auth = n > 0 && bytes_eq(bytes_of(target, (size_t)n), LIT("/run/systemd/journal/dev-log"));
+	}
+	if (facts.present && !facts.carries_auth)
+		facts.carries_auth = has_auth_entries(directory);
+	*ret = facts;
+	return 0;
+}
+
+static void journal_note_unreadable(struct journal *s)
+{
+	struct journal_facts facts = { 0 };
+
+	if (s->directory)
+		look_at_directory(s->directory, 1, &facts);
+	else
+		look_at_host(&facts);
+	s->unreadable = facts.unreadable;
+	s->trouble[0] = '\0';
+	if (facts.unreadable > 0)
+		(void)snprintf(s->trouble, sizeof s->trouble,
+			       "%zu of the journal's files may not be read by this user (group systemd-journal may): %s",
+			       facts.unreadable, facts.example);
+}
+
+/* --- opening and going to the place -------------------------------------------------------------------- */
+
+static void journal_shut(struct journal *s)
+{
+	sd_journal_close(s->j);
+	s->j = NULL;
+	s->held = false;
+	s->moved = false;
+}
+
+static void journal_set_base(struct journal *s, const struct journal_place *at)
+{
+	s->has_base = at->has_seqnum && s->unreadable == 0;
+	s->base_seqnum_id = at->seqnum_id;
+	s->base_seqnum = at->seqnum;
+	s->read_since_base = 0;
+}
+
+static int journal_seek_start(struct journal *s)
+{
+	int r;
+
+	if (s->since_us == 0)
+		return sd_journal_seek_head(s->j);
+	if (s->since_us != UINT64_MAX)
+		return sd_journal_seek_realtime_usec(s->j, s->since_us);
+	/* seek_tail alone is before the last entry: it has to be stood on */
+	r = sd_journal_seek_tail(s->j);
+	if (r >= 0)
+		r = sd_journal_previous(s->j);
+	if (r == 0) {
+		s->since_us = 0;
+		return sd_journal_seek_head(s->j);
+	}
+	if (r > 0)
+		r = journal_place_read(s->j, &s->place);
+	if (r >= 0) {
+		s->has_place = true;
+		journal_set_base(s, &s->place);
+	}
+	return r;
+}
+
+static int journal_seek_place(struct journal *s)
+{
+	struct journal_place at;
+	int r;
+
+	free(s->earlier.boots);
+	s->earlier = (struct boot_list){ 0 };
+	r = journal_place_seek(s->j, &s->place, &s->earlier, &at);
+	if (r < 0)
+		return r;
+	s->has_base = false;
+	if (r == SEEK_FOUND)
+		journal_set_base(s, &at);
+	else if (r == SEEK_AFTER)
+		journal_lose(s, "vacuumed",
+			     "the journal no longer holds what was read last; entries after it may be gone too",
+			     "unknown", 0);
+	return 0;
+}
+
+static int journal_connect(struct journal *s)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	int r, fd;
+
+	r = journal_open(s->directory, &s->j);
+	if (r < 0) {
+		s->j = NULL;
+		(void)snprintf(s->trouble, sizeof s->trouble, "the journal%s%s cannot be opened: %s",
+			       s->directory ? " in " : "", s->directory ? s->directory : "", strerror(-r));
+		return r;
+	}
+	(void)sd_journal_set_data_threshold(s->j, EVENT_RAW_MAX + 64);
+	/* watched before anything is read: what is appended meanwhile is seen afterwards */
+	fd = sd_journal_get_fd(s->j);
+	if (fd >= 0 && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST)
+		fd = -errno;
+	if (fd < 0) {
+		journal_shut(s);
+		return fd;
+	}
+	journal_note_unreadable(s);
+	s->read_since_open = 0;
+	r = s->has_place ? journal_seek_place(s) : journal_seek_start(s);
+	if (r < 0) {
+		(void)snprintf(s->trouble, sizeof s->trouble, "the journal cannot be read: %s", strerror(-r));
+		journal_shut(s);
+	}
+	return r;
+}
+
+/* --- reading -------------------------------------------------------------------------------------------- */
+
+static bool boot_is_earlier(const struct journal *s, sd_id128_t boot)
+{
+	for (size_t i = 0; i < s->earlier.n; i++)
+		if (sd_id128_equal(boot, s->earlier.boots[i]))
+			return true;
+	return false;
+}
+
+/* Whether the entry that the journal stands on is of a boot that was over by the place. */
+static int journal_is_earlier(struct journal *s)
+{
+	sd_id128_t boot;
+	uint64_t monotonic_us;
+	int r;
+
+	if (s->earlier.n == 0)
+		return 0;
+	r = sd_journal_get_monotonic_usec(s->j, &monotonic_us, &boot);
+	return r < 0 ? r : boot_is_earlier(s, boot);
+}
+
+static int journal_say_losses(struct journal *s, struct intake *in)
+{
+	while (s->n_losses > 0) {
+		int r = intake_loss(in, s->base.source, &s->losses[0]);
+
+		if (r != INTAKE_OK)
+			return r;
+		memmove(s->losses, s->losses + 1, --s->n_losses * sizeof s->losses[0]);
+	}
+	return INTAKE_OK;
+}
+
+static int journal_say_notice(struct journal *s, struct intake *in)
+{
+	int r;
+
+	if (!s->reader.is_notice || s->notice_said)
+		return INTAKE_OK;
+	r = intake_loss(in, s->base.source, &(struct loss){ .reason = "journald_dropped",
+							    .detail = "journald says that it did not take messages; its own words follow",
+							    .unit = "entries",
+							    .amount = s->reader.dropped });
+	s->notice_said = r == INTAKE_OK;
+	return r;
+}
+
+/* The entry that the journal stands on, to the intake: an intake_result, or a negative errno. */
+static int journal_take(struct journal *s, struct intake *in, size_t *ret_bytes)
+{
+	int r = journal_is_earlier(s);
+
+	*ret_bytes = 64;
+	if (r > 0)
+		return INTAKE_OK;
+	if (r == 0)
+		r = entry_read(&s->reader, s->j, s->all);
+	if (r == -EBADMSG || r == -EIO) {
+		journal_lose(s, "journal_damaged", "an entry of the journal cannot be read", "entries", 1);
+		return INTAKE_OK;
+	}
+	if (r <= 0)
+		return r;
+	*ret_bytes += s->reader.bytes.len;
+	r = journal_say_notice(s, in);
+	if (r == INTAKE_OK)
+		r = intake_entry(in, s->base.source, &s->reader.entry);
+	if (r == INTAKE_OK)
+		s->notice_said = false;
+	return r;
+}
+
+/* The place of the last counted entry, and with it how many there should have been since the last time. */
+static int journal_update_place(struct journal *s)
+{
+	struct journal_place place;
+	uint64_t read = s->read_since_base - s->held;
+	int r = 1;
+
+	if (!s->moved)
+		return 0;
+	if (s->held)
+		r = sd_journal_previous(s->j);
+	if (r > 0)
+		r = journal_place_read(s->j, &place);
+	if (s->held && sd_journal_next(s->j) <= 0)
+		return -EIO;
+	if (r < 0)
+		return r;
+	if (s->has_base && place.has_seqnum && sd_id128_equal(place.seqnum_id, s->base_seqnum_id) &&
+	    place.seqnum > s->base_seqnum && place.seqnum - s->base_seqnum > read)
+		journal_lose(s, "journal_gap", "the journal's numbers say that there were more entries than could be read",
+			     "entries", place.seqnum - s->base_seqnum - read);
+	s->place = place;
+	s->has_place = true;
+	s->moved = false;
+	journal_set_base(s, &place);
+	s->read_since_base = s->held;
+	return 0;
+}
+
+/* The end is believed only where the tail was reached: under memory pressure libsystemd says "end" too early. */
+static bool journal_reached_tail(struct journal *s)
+{
+	struct journal_place ours, tail;
+	sd_journal *j;
+	int r;
+
+	if (journal_place_read(s->j, &ours) < 0 || journal_open(s->directory, &j) < 0)
+		return true;
+	r = sd_journal_seek_tail(j);
+	if (r >= 0)
+		r = sd_journal_previous(j);
+	if (r > 0)
+		r = journal_place_read(j, &tail) < 0 ? 0 : 1;
+	sd_journal_close(j);
+	return r <= 0 || tail.realtime_us <= ours.realtime_us ||
+	       (sd_id128_equal(tail.boot, ours.boot) && tail.monotonic_us <= ours.monotonic_us);
+}
+
+static int journal_reopen(struct journal *s)
+{
+	int r = journal_update_place(s);
+
+	journal_shut(s);
+	return r < 0 ? r : journal_connect(s);
+}
+
+/* libsystemd has no further entry. COLLECTOR_END, or COLLECTOR_MORE where it has to be asked again. */
+static int journal_at_end(struct journal *s)
+{
+	if (s->read_since_end < REOPEN_ENTRIES / 2 || journal_reached_tail(s)) {
+		s->read_since_end = 0;
+		s->early_ends = 0;
+		return COLLECTOR_END;
+	}
+	if (++s->early_ends < 3)
+		return journal_reopen(s) < 0 ? COLLECTOR_END : COLLECTOR_MORE;
+	s->read_since_end = 0;
+	s->early_ends = 0;
+	journal_lose(s, "journal_cut_short", "the journal cannot be read to its end", "unknown", 0);
+	return COLLECTOR_MORE;
+}
+
+/* Goes to the next entry, unless the last one was held. 1: stands on one, 0: there is none, negative errno. */
+static int journal_step(struct journal *s)
+{
+	int r;
+
+	if (s->held)
+		return 1;
+	if (s->read_since_open >= REOPEN_ENTRIES) {
+		r = journal_reopen(s);
+		if (r < 0)
+			return r;
+	}
+	r = sd_journal_next(s->j);
+	if (r > 0) {
+		s->read_since_open++;
+		s->read_since_base++;
+		s->read_since_end++;
+	}
+	return r;
+}
+
+static int journal_read(struct collector *c, struct intake *in, size_t budget)
+{
+	struct journal *s = journal_of(c);
+	size_t done = 0;
+	int r = 0;
+
+	if (!s->j && journal_connect(s) < 0)
+		return COLLECTOR_END;
+	while (done < budget) {
+		size_t bytes = 0;
+
+		r = journal_say_losses(s, in);
+		if (r == INTAKE_OK) {
+			r = journal_step(s);
+			if (r == 0)
+				return journal_at_end(s);
+			if (r < 0) {
+				/* what libsystemd cannot go past is tried anew from the place */
+				journal_lose(s, "journal_damaged", "the journal cannot be read on", "unknown", 0);
+				journal_shut(s);
+				return COLLECTOR_END;
+			}
+			r = journal_take(s, in, &bytes);
+			s->held = r == INTAKE_FULL;
+			s->moved |= r == INTAKE_OK;
+		}
+		if (r == INTAKE_FULL)
+			return COLLECTOR_FULL;
+		if (r < 0)
+			return r;
+		done += bytes;
+	}
+	return COLLECTOR_MORE;
+}
+
+/* --- the collector ------------------------------------------------------------------------------------- */
+
+static int journal_start(struct collector *c, const struct collector_start *start,
+			 const Hallmark__V1__Position *position)
+{
+	struct journal *s = journal_of(c);
+	const Hallmark__V1__JournalPosition *p = position ? position->journal : NULL;
+
+	s->since_us = start->since_us == INT64_MAX ? UINT64_MAX : (uint64_t)MAX(start->since_us, 0);
+	if (p && p->boot_id.len == sizeof s->place.boot.bytes) {
+		s->place = (struct journal_place){
+			.monotonic_us = p->monotonic_us,
+			.realtime_us = (uint64_t)MAX(p->realtime_us, 0),
+			.hash = p->entry_hash,
+			.has_hash = true,
+			.seqnum = p->seqnum,
+			.has_seqnum = p->seqnum_id.len == sizeof s->place.seqnum_id.bytes,
+		};
+		memcpy(s->place.boot.bytes, p->boot_id.data, sizeof s->place.boot.bytes);
+		if (s->place.has_seqnum)
+			memcpy(s->place.seqnum_id.bytes, p->seqnum_id.data, sizeof s->place.seqnum_id.bytes);
+		s->has_place = true;
+	}
+	(void)journal_connect(s); /* where it fails, trouble() says so, and read() tries again */
+	return 0;
+}
+
+static int journal_fd(struct collector *c)
+{
+	return journal_of(c)->epoll_fd;
+}
+
+static int journal_wake(struct collector *c, bool tick)
+{
+	struct journal *s = journal_of(c);
+	int r;
+
+	if (!s->j)
+		return 0;
+	r = sd_journal_process(s->j);
+	/* files came or went (rotation, vacuum, flush): begin anew from the place rather than trust what is open */
+	if (r == SD_JOURNAL_INVALIDATE || r < 0)
+		(void)journal_reopen(s);
+	return 0;
+}
+
+static int journal_position(struct collector *c, Hallmark__V1__Position *ret)
+{
+	struct journal *s = journal_of(c);
+	Hallmark__V1__JournalPosition *p = &s->position;
+	int r = s->j ? journal_update_place(s) : 0;
+
+	if (r < 0)
+		return r;
+	if (!s->has_place)
+		return 0;
+	hallmark__v1__journal_position__init(p);
+	p->boot_id = (ProtobufCBinaryData){ .data = s->place.boot.bytes, .len = sizeof s->place.boot.bytes };
+	p->monotonic_us = s->place.monotonic_us;
+	p->realtime_us = (int64_t)s->place.realtime_us;
+	p->entry_hash = s->place.hash;
+	if (s->place.has_seqnum) {
+		p->seqnum_id = (ProtobufCBinaryData){ .data = s->place.seqnum_id.bytes, .len = sizeof s->place.seqnum_id.bytes };
+		p->seqnum = s->place.seqnum;
+	}
+	ret->journal = p;
+	return 0;
+}
+
+static const char *journal_trouble(struct collector *c)
+{
+	struct journal *s = journal_of(c);
+
+	return s->trouble[0] ? s->trouble : NULL;
+}
+
+static struct collector *journal_free(struct collector *c)
+{
+	struct journal *s = journal_of(c);
+
+	sd_journal_close(s->j);
+	if (s->epoll_fd >= 0)
+		(void)close(s->epoll_fd);
+	entry_reader_done(&s->reader);
+	free(s->earlier.boots);
+	free(s->directory);
+	free(s);
+	return NULL;
+}
+
+static const struct collector_ops journal_ops = {
+	.start = journal_start,
+	.fd = journal_fd,
+	.wake = journal_wake,
+	.read = journal_read,
+	.position = journal_position,
+	.trouble = journal_trouble,
+	.free = journal_free,
+};
+
+int journal_new(const char *directory, bool all, struct collector **ret)
+{
+	struct journal *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return -ENOMEM;
+	s->base = (struct collector){ .ops = &journal_ops, .name = "journal" };
+	s->all = all;
+	entry_reader_init(&s->reader);
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->directory = directory ? strdup(directory) : NULL;
+	if (s->epoll_fd < 0 || (directory && !s->directory)) {
+		int r = s->epoll_fd < 0 ? -errno : -ENOMEM;
+
+		journal_free(&s->base);
+		return r;
+	}
+	*ret = &s->base;
+	return 0;
+}

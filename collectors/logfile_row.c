@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collectors/logfile_row.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define SEARCHES_MAX 4
+#define COARSE_US 20000 /* file systems stamp with a clock that is up to a tick behind */
+
+int row_init(struct row *row, const char *path)
+{
+	*row = (struct row){ .watch = WATCH_INIT };
+	row->path = strdup(path);
+	return row->path ? watch_init(&row->watch, path) : -ENOMEM;
+}
+
+void row_done(struct row *row)
+{
+	while (row->n > 0)
+		row_drop(row, row->n - 1);
+	watch_done(&row->watch);
+	free(row->path);
+}
+
+void row_state(struct row *row, enum path_state state, const char *reason)
+{
+	row->state = state;
+	(void)snprintf(row->reason, sizeof row->reason, "%s", reason);
+}
+
+void row_drop(struct row *row, size_t i)
+{
+	struct part *p = row->parts[i];
+	struct stat st;
+
+	if (p->state == PART_OPEN && fstat(p->file.fd, &st) >= 0)
+		row->read_us = MAX(row->read_us, stat_mtime_us(&st));
+	watch_drop(&row->watch, p->wd);
+	part_free(p);
+	row->n--;
+	memmove(row->parts + i, row->parts + i + 1, (row->n - i) * sizeof row->parts[0]);
+}
+
+static void part_replace(struct row *row, size_t i, struct part *p)
+{
+	watch_drop(&row->watch, row->parts[i]->wd);
+	part_free(row->parts[i]);
+	row->parts[i] = p;
+}
+
+static bool part_listed(const struct row *row, struct file_id id)
+{
+	for (size_t i = 0; i < row->n; i++)
+		if (row->parts[i]->state != PART_SOUGHT && file_id_eq(row->parts[i]->id, id))
+			return true;
+	return false;
+}
+
+/* ---- what stands at the path ------------------------------------------------------------------------ */
+
+static const char *kind_of(mode_t mode)
+{
+	return S_ISDIR(mode) ? "it is a directory" : S_ISFIFO(mode) ? "it is a FIFO" :
+	       S_ISSOCK(mode)			    ? "it is a socket" :
+						      "it is no regular file";
+}
+
+static void look_at_path(struct row *row)
+{
+	struct stat st;
+
+	row->now = (struct file_id){ 0 };
+	if (stat(row->path, &st) >= 0) {
+		if (S_ISREG(st.st_mode))
+			row->now = file_id_of(&st);
+		else
+			row_state(row, PATH_UNREADABLE, kind_of(st.st_mode));
+	} else if (errno != ENOENT && errno != ENOTDIR) {
+		row_state(row, PATH_UNREADABLE, strerror(errno));
+	} else {
+		/* between a rotation's rename and the new file nothing is missing */
+		if (row->tick)
+			row_state(row, PATH_MISSING, strerror(errno));
+		row->from_end = false;
+	}
+	row->tick = false;
+	for (size_t i = 0; i < row->n; i++)
+		row->parts[i]->away = !file_id_eq(row->parts[i]->id, row->now);
+}
+
+/* ---- finding the files of the row ------------------------------------------------------------------- */
+
+struct find {
+	struct siblings siblings;
+	const struct sibling *one; /* what was found */
+	struct opened file;
+	int own_error;             /* the file at the path could not be looked into */
+	bool unreadable;           /* a sibling could not */
+	bool stale;                /* one was renamed away meanwhile */
+};
+
+#define FIND_INIT { .siblings = SIBLINGS_INIT, .file = OPENED_INIT }
+
+static void find_done(struct find *f)
+{
+	opened_done(&f->file);
+	siblings_done(&f->siblings);
+}
+
+/* An empty file has no content to be known by: its number has to do, if it cannot have been used again. */
+static int find_try(struct find *f, const struct sibling *one, const struct fingerprint *fp, struct file_id hint,
+		    int64_t seen_us)
+{
+	int r;
+
+	if (fp->head_size > 0) {
+		r = sibling_match(&f->siblings, one, fp, &f->file);
+	} else {
+		if (!file_id_eq(one->id, hint) || (one->size > 0 && one->mtime_us < seen_us - COARSE_US))
+			return 0;
+		r = sibling_open(&f->siblings, one, 0, &f->file);
+		r = r < 0 ? r : 1;
+	}
+	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE || (r < 0 && r != -ESTALE && !one->name))
+		f->own_error = r;
+	else if (r < 0)
+		*(r == -ESTALE ? &f->stale : &f->unreadable) = true;
+	if (r > 0)
+		f->one = one;
+	return r > 0;
+}
+
+/* The file that continues what the fingerprint is of: the one that the hint names, else the newest. */
+static int find_once(struct row *row, struct find *f, const struct fingerprint *fp, struct file_id hint,
+		     struct file_id except, int64_t seen_us)
+{
+	int r = siblings_scan(row->path, &f->siblings);
+
+	f->stale = r > 0;
+	for (int by_hint = 1; by_hint >= 0 && r >= 0; by_hint--)
+		for (size_t i = f->siblings.n; i-- > 0 && r >= 0;) {
+			const struct sibling *one = &f->siblings.list[i];
+
+			if (file_id_eq(one->id, hint) != (by_hint == 1) || file_id_eq(one->id, except) ||
+			    part_listed(row, one->id))
+				continue;
+			if (find_try(f, one, fp, hint, seen_us))
+				return 1;
+		}
+	return MIN(r, 0);
+}
+
+static int find(struct row *row, struct find *f, const struct fingerprint *fp, struct file_id hint,
+		struct file_id except, int64_t seen_us)
+{
+	int r;
+
+	for (int i = 0; i < SEARCHES_MAX; i++) {
+		find_done(f);
+		*f = (struct find)FIND_INIT;
+		r = find_once(row, f, fp, hint, except, seen_us);
+		if (r != 0 || !f->stale)
+			break;
+	}
+	return r;
+}
+
+/* An empty file has content now, and there is nothing to tell by whether it is the first that it ever had: if
+ * a sibling has appeared since it was last seen empty, that may be a copy of what was written meanwhile. */
+static int empty_part_filled(struct row *row, struct part *p)
+{
+	_cleanup_(siblings_done) struct siblings s = SIBLINGS_INIT;
+	int64_t then_us = MAX(p->seen_us, row->read_us);
+	bool newer = false;
+	int r = siblings_scan(row->path, &s);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < s.n && !p->away; i++)
+		newer |= s.list[i].name && s.list[i].mtime_us > then_us && !part_listed(row, s.list[i].id);
+	p->empty = false;
+	if (!newer)
+		return 0;
+	row->cut = p->id;
+	row->recheck = true;
+	watch_drop(&row->watch, p->wd);
+	p->wd = -1;
+	p->id = (struct file_id){ 0 };
+	return part_give_up(p, 0);
+}
+
+/* The file was truncated, maybe after it was copied: what is missing from it is read from the copy. */
+int row_cut(struct row *row, size_t i)
+{
+	_cleanup_(find_done) struct find f = FIND_INIT;
+	struct part *old = row->parts[i], *p;
+	struct fingerprint fp;
+	int r;
+
+	if (old->empty)
+		return empty_part_filled(row, old);
+	r = part_fingerprint(old, &fp);
+	if (r >= 0)
+		r = find(row, &f, &fp, old->id, old->id, old->seen_us);
+	if (r < 0)
+		return r;
+	if (!old->away)
+		row->cut = old->id;
+	row->recheck = true;
+	if (r == 0) {
+		watch_drop(&row->watch, old->wd);
+		old->wd = -1;
+		old->id = (struct file_id){ 0 };
+		return part_give_up(old, 1u << LOSS_TRUNCATED);
+	}
+	r = part_new(&f.file, f.one->id, &p);
+	if (r < 0)
+		return r;
+	p->whole = p->away = true;
+	p->hint = old->id;
+	p->since_us = old->since_us;
+	p->losses = old->losses | 1u << LOSS_TRUNCATED;
+	part_replace(row, i, p);
+	return 0;
+}
+
+/* Whether the file at the path is the very one that the last position named; its number alone could have
+ * been used again, so it must be as old as that, as far as the file system tells. */
+static bool still_at_path(const struct row *row, const struct part *p)
+{
+	struct statx st;
+
+	if (p->hint.inode == 0 || !file_id_eq(p->hint, row->now))
+		return false;
+	if (statx(AT_FDCWD, row->path, 0, STATX_BTIME, &st) < 0 || !(st.stx_mask & STATX_BTIME))
+		return true;
+	return st.stx_btime.tv_sec * 1000000 + st.stx_btime.tv_nsec / 1000 <= p->seen_us;
+}
+
+/* What the last position named and is in none of the files. */
+static int sought_lost(struct row *row, struct part *p, const struct find *f)
+{
+	bool cut = still_at_path(row, p);
+
+	p->state = PART_GHOST;
+	p->id = (struct file_id){ 0 };
+	if (p->was.head_size == 0 && p->losses == 0)
+		return 0; /* it was empty when we stopped */
+	p->losses |= 1u << (cut ? LOSS_TRUNCATED : f->unreadable ? LOSS_UNREADABLE : LOSS_ROTATED_AWAY);
+	if (cut)
+		row->cut = row->now;
+	return 0;
+}
+
+static int sought_found(struct row *row, size_t i, struct find *f)
+{
+	struct part *old = row->parts[i], *p;
+	int r = part_new(&f->file, f->one->id, &p);
+
+	if (r < 0)
+		return r;
+	p->away = f->one->name;
+	if (old->was.head_size == 0) {
+		p->empty = !p->whole && !p->away;
+		p->file.head.len = 0;
+		p->seen_us = old->seen_us;
+	}
+	/* at its old place there is something else, in the same file: this is a copy */
+	if (p->away && still_at_path(row, old)) {
+		p->whole = true;
+		p->hint = row->cut = row->now;
+		p->losses = 1u << LOSS_TRUNCATED;
+	}
+	p->losses |= old->losses;
+	if (!p->whole)
+		p->wd = watch_file(&row->watch, p->file.fd);
+	part_replace(row, i, p);
+	return 0;
+}
+
+/* Finds what the last position names. 1: not possible now, to be tried again. */
+static int seek_all(struct row *row)
+{
+	for (size_t i = 0; i < row->n; i++) {
+		_cleanup_(find_done) struct find f = FIND_INIT;
+		struct part *p = row->parts[i];
+		int r;
+
+		if (p->state != PART_SOUGHT)
+			continue;
+		r = find(row, &f, &p->was, p->hint, (struct file_id){ 0 }, p->seen_us);
+		if (r == 0 && f.own_error < 0) {
+			row_state(row, PATH_UNREADABLE, strerror(-f.own_error));
+			return 1;
+		}
+		if (r >= 0)
+			r = r > 0 ? sought_found(row, i, &f) : sought_lost(row, p, &f);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- the next file of the row ----------------------------------------------------------------------- */
+
+/* The first sibling that is newer than all parts: the one behind the last part. Where that is no longer
+ * in the directory, the first that was changed after it was. */
+static size_t newer_than_parts(struct row *row, const struct siblings *s)
+{
+	const struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
+	int64_t then_us = (last ? last->seen_us : row->anchor_us) - COARSE_US;
+	struct fingerprint begins;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; last && i < s->n; i++)
+		if (file_id_eq(s->list[i].id, last->id))
+			return i + 1;
+	if (last && last->state == PART_OPEN) {
+		/* compressed since: it still begins as it did */
+		if (last->file.head.len > 0 && fingerprint_make(0, &last->file.head, &(struct edge){ 0 }, &begins) >= 0)
+			for (i = s->n; i-- > 0;) {
+				_cleanup_(opened_done) struct opened o = OPENED_INIT;
+
+				if (s->list[i].encoding != ENCODING_NONE &&
+				    sibling_match(s, &s->list[i], &begins, &o) > 0)
+					return i + 1;
+			}
+		if (fstat(last->file.fd, &st) >= 0)
+			then_us = stat_mtime_us(&st);
+	}
+	then_us = MAX(then_us, row->read_us);
+	for (i = 0; i < s->n; i++) {
+		const struct sibling *one = &s->list[i];
+		/* gzip(1) keeps whole seconds: it may have been any time within that second */
+		int64_t fraction_us = one->encoding != ENCODING_NONE && one->mtime_us % 1000000 == 0 ? 999999 : 0;
+
+		if (!one->name || one->mtime_us + fraction_us > then_us)
+			break;
+	}
+	return i;
+}
+
+/* Whether the file is still what the ghost's was, only shorter: then what it holds is counted already. */
+static bool only_shorter(const struct part *ghost, const struct opened *o)
+{
+	struct fingerprint begins = ghost->was;
+	size_t n = MIN((size_t)o->head.len, (size_t)ghost->file.head.len);
+
+	if (o->size == 0 || (uint64_t)o->size >= ghost->was.offset)
+		return false;
+	if (n > 0)
+		return memcmp(o->head.bytes, ghost->file.head.bytes, n) == 0;
+	begins.tail_size = 0;
+	return begins.head_size > 0 && fingerprint_fits(&begins, &o->head, &o->tail) > 0;
+}
+
+/* Where the last line begins that is not complete yet; the end, where that line is very long. */
+static int last_line(const struct opened *o, uint64_t *ret)
+{
+	_cleanup_(freep) uint8_t *end = malloc(EVENT_RAW_MAX);
+	size_t len = MIN((size_t)o->size, (size_t)EVENT_RAW_MAX);
+	const uint8_t *newline;
+	ssize_t n;
+
+	if (!end)
+		return -ENOMEM;
+	do
+		n = pread(o->fd, end, len, (off_t)((size_t)o->size - len));
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	newline = memrchr(end, '\n', (size_t)n);
+	if (newline)
+		*ret = (uint64_t)o->size - len + (uint64_t)(newline - end) + 1;
+	else
+		*ret = len == (size_t)o->size ? 0 : (uint64_t)o->size;
+	return 0;
+}
+
+/* Opens one of the siblings where its reading is to begin. */
+static int open_newer(struct row *row, const struct siblings *s, const struct sibling *one, struct opened *ret)
+{
+	const struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
+	uint64_t at = 0;
+	int r = sibling_open(s, one, 0, ret);
+
+	if (r < 0 || one->name)
+		return r;
+	if (row->from_end)
+		r = last_line(ret, &at);
+	else if (last && last->state == PART_GHOST && file_id_eq(row->cut, one->id) && only_shorter(last, ret))
+		at = (uint64_t)ret->size;
+	if (r < 0 || at == 0)
+		return r;
+	opened_done(ret);
+	return sibling_open(s, one, at, ret);
+}
+
+/* A sibling that cannot be read is stepped over, and declared. */
+static int step_over(struct row *row, const struct sibling *one, enum part_loss loss)
+{
+	struct part *p;
+	int r = part_new_absent(PART_GHOST, &(struct fingerprint){ 0 }, one->id, 1u << loss, &p);
+
+	if (r < 0)
+		return r;
+	p->id = one->id;
+	row->parts[row->n++] = p;
+	return 1;
+}
+
+static int open_failed(struct row *row, const struct sibling *one, int error)
+{
+	if (error == -ESTALE) {
+		row->recheck = true; /* the directory's watch will tell of what changed it */
+		return 0;
+	}
+	if (error == -ENOMEM || error == -EMFILE || error == -ENFILE || !one->name) {
+		row_state(row, PATH_UNREADABLE, strerror(-error));
+		return 0;
+	}
+	return step_over(row, one,
+			 error == -EBADMSG || error == -ENODATA || error == -EFBIG ? LOSS_DAMAGED : LOSS_UNREADABLE);
+}
+
+static int part_append(struct row *row, const struct sibling *one, struct opened *file)
+{
+	struct part *p;
+	int r = part_new(file, one->id, &p);
+
+	if (r < 0)
+		return r;
+	p->since_us = row->since_us;
+	p->away = one->name;
+	if (!one->name) {
+		row->cut = (struct file_id){ 0 };
+		row->since_us = 0;
+		row->from_end = false;
+	} else if (row->cut.inode != 0) {
+		/* between two truncations in place there are only copies */
+		p->whole = true;
+		p->hint = row->cut;
+		p->losses = 1u << LOSS_TRUNCATED;
+	}
+	if (!p->whole)
+		p->wd = watch_file(&row->watch, p->file.fd);
+	row->parts[row->n++] = p;
+	return 1;
+}
+
+/* Adds the next file to the row. 1: done, there may be more; 0: there is none, or not now. */
+static int append_newer(struct row *row)
+{
+	_cleanup_(siblings_done) struct siblings s = SIBLINGS_INIT;
+	_cleanup_(opened_done) struct opened file = OPENED_INIT;
+	size_t i;
+	int r;
+
+	r = siblings_scan(row->path, &s);
+	if (r != 0) {
+		row->recheck |= r > 0;
+		return r < 0 ? r : 0;
+	}
+	for (i = newer_than_parts(row, &s); i < s.n && part_listed(row, s.list[i].id); i++)
+		;
+	if (i >= s.n)
+		return 0;
+	r = open_newer(row, &s, &s.list[i], &file);
+	return r < 0 ? open_failed(row, &s.list[i], r) : part_append(row, &s.list[i], &file);
+}
+
+static bool row_is_complete(struct row *row)
+{
+	const struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
+
+	for (size_t i = 0; i < row->n; i++)
+		if (row->parts[i]->state == PART_SOUGHT)
+			return false;
+	return last && last->state == PART_OPEN && !last->whole && file_id_eq(last->id, row->now);
+}
+
+/* To be called when all parts are read to their end. 1: there is more to read. */
+int row_advance(struct row *row)
+{
+	int r;
+
+	if (!row->recheck)
+		return 0;
+	row->recheck = false;
+	(void)watch_directory(&row->watch); /* the tick does without */
+	look_at_path(row);
+	if (!row_is_complete(row)) {
+		r = seek_all(row);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (row->n == PARTS_MAX) {
+			/* so many at once: nobody writes to the oldest */
+			row->parts[0]->whole = row->recheck = true;
+			return 1;
+		}
+		r = row_is_complete(row) ? 1 : append_newer(row);
+		row->recheck |= r > 0;
+		if (r != 0)
+			return r;
+	}
+	if (row_is_complete(row) && !row->read_failed)
+		row_state(row, PATH_WELL, "");
+	return 0;
+}
