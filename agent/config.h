@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hallmark.conf(5): the defaults that are compiled in, /etc/hallmark/hallmark.conf, then the drop-ins
- * hallmark.conf.d/ *.conf beside it in the order of their names. The option table in config.c is the one
+ * hallmark.conf(5): the defaults that are compiled in, /etc/hallmark/hallmark.conf, then the drop-ins in
+ * hallmark.conf.d beside it, those that end in .conf, in the order of their names. The option table in config.c is the one
  * place that knows the options; man page and --help are held against it by a test.
  */
 #ifndef HALLMARK_AGENT_CONFIG_H
@@ -9,6 +9,7 @@
 
 #include "agent/base/buf.h"
 
+/* AUTO: the journal where it is persistent and carries auth messages, else the files; never both. */
 enum sources_mode { SOURCES_AUTO, SOURCES_JOURNAL, SOURCES_FILES, SOURCES_BOTH };
 
 struct config {

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the intake's batch to a durable frame: positions, signature, spool, in that order and in one place.
+ *
+ *     recorder_open(&rec, config)         key, spool, what the last run left
+ *     recorder_begin(rec, sources)        the first batch: started, identity reset, damage found
+ *     recorder_commit(rec, COMMIT_…)      as often as there is something to commit
+ *     recorder_commit(rec, COMMIT_FAREWELL)
+ *
+ * A batch that could not be made durable is kept as it was signed, and tried again by the next commit; until
+ * then nothing more may be read from the sources, which are the buffer.
+ */
+#ifndef HALLMARK_AGENT_RECORDER_H
+#define HALLMARK_AGENT_RECORDER_H
+
+#include "agent/config.h"
+#include "agent/spool.h"
+#include "collectors/collector.h"
+
+struct recorder;
+
+enum commit_kind {
+	COMMIT_EVENTS,     /* only if there are events */
+	COMMIT_CHECKPOINT, /* even without */
+	COMMIT_FAREWELL,   /* the last one of this run */
+};
+
+enum commit_result {
+	COMMIT_DONE = 0,    /* durable, or nothing to do */
+	COMMIT_BLOCKED = 1, /* the spool takes nothing now: call again later */
+};
+
+/* -EROFS, -EACCES, -ENOSPC and the like where the state cannot be had now: try again later. -EBUSY: another
+ * agent has it. -EBADMSG: the key file is no key. Logs nothing. */
+int recorder_open(const struct config *config, struct recorder **ret);
+struct recorder *recorder_close(struct recorder *rec); /* returns NULL */
+DEFINE_CLEANUP(struct recorder *, recorder_close)
+
+/* What the last run had counted, for starting the collectors: NULL where there is nothing. */
+const Hallmark__V1__Batch *recorder_last(const struct recorder *rec);
+
+/* The collectors whose positions stand in every batch; borrowed, and started by the caller after this. */
+void recorder_set_sources(struct recorder *rec, struct intake *intake, struct collector **collectors, size_t n);
+/* Adds what has to be said first. `sources` is a line for people. */
+int recorder_begin(struct recorder *rec, const char *sources);
+
+/* A commit_result, or a negative errno that no later call mends (-ENOMEM, a failure to sign). */
+int recorder_commit(struct recorder *rec, enum commit_kind kind);
+/* Gives back the memory of large batches. */
+void recorder_trim(struct recorder *rec);
+bool recorder_is_blocked(const struct recorder *rec);
+/* Why, as a negative errno. */
+int recorder_blocked_reason(const struct recorder *rec);
+
+struct recorder_totals {
+	uint64_t batches, bytes;
+};
+const struct recorder_totals *recorder_totals(const struct recorder *rec);
+const char *recorder_fingerprint(const struct recorder *rec);
+
+#endif

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent under test, for tests in Python: a state of its own, started and ended in every way, and read back.
+
+    with Agent(files=[log]) as agent:
+        agent.start(); …; agent.stop()
+        rows, report, code = agent.verify()
+"""
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+BUILD = os.environ.get("HALLMARK_BUILD", "build")
+
+
+class Tap:
+    """ok() lines; done() prints the plan at the end and gives the exit status."""
+
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def ok(self, good, text, *why):
+        self.count += 1
+        self.failed += not good
+        print("%s %d - %s" % ("ok" if good else "not ok", self.count, text), flush=True)
+        if not good:
+            for line in why:
+                print("# %s" % (line,), flush=True)
+        return good
+
+    def skip(self, text, why):
+        self.count += 1
+        print("ok %d - %s # SKIP %s" % (self.count, text, why), flush=True)
+
+    def done(self):
+        print("1..%d" % self.count)
+        return 1 if self.failed else 0
+
+
+class Agent:
+    def __init__(self, top=None, sources="files", files=(), extra="", sections=""):
+        self.top = top or tempfile.mkdtemp(prefix="hallmark-test.")
+        os.chmod(self.top, 0o755)
+        self.state, self.process, self.keep = self.top + "/state", None, False
+        self.configure(sources, files, extra, sections)
+
+    def configure(self, sources="files", files=(), extra="", sections=""):
+        """`extra`: further lines of [Sources]; `sections`: further sections."""
+        with open(self.top + "/hallmark.conf", "w") as conf:
+            conf.write("[Sources]\nsources = %s\n%stemplates = %s\n%s\n%s\n" % (
+                sources, "files = %s\n" % " ".join(files) if files else "", os.path.abspath("packaging/templates"),
+                extra, sections))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if kind or self.keep:
+            print("# kept: " + self.top)
+        else:
+            shutil.rmtree(self.top, ignore_errors=True)
+
+    def options(self):
+        return ["--config", self.top + "/hallmark.conf", "--state", self.state]
+
+    def start(self, *arguments, env=None, wrapper=()):
+        self.process = subprocess.Popen([*wrapper, BUILD + "/hallmarkd", *self.options(), *arguments],
+                                        stderr=open(self.top + "/stderr", "ab"), stdout=open(self.top + "/stdout", "ab"),
+                                        env=dict(os.environ, **(env or {})))
+        return self.process
+
+    def stop(self, timeout=30):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        return self.process.wait()
+
+    def catch_up(self):
+        """Reads what is there and ends; returns what it printed and its exit status."""
+        done = subprocess.run([BUILD + "/hallmarkd", *self.options(), "--until-caught-up"], capture_output=True, text=True)
+        return done.stdout, done.returncode, done.stderr
+
+    def stderr(self):
+        with open(self.top + "/stderr", errors="replace") as text:
+            return text.read()
+
+    def verify(self, *arguments, path=None):
+        """(events in the order of the chain, report objects, exit status)"""
+        done = subprocess.run([BUILD + "/hallmark", "verify", "--format", "json", "--trust-first", *arguments,
+                               path or self.state + "/spool"], capture_output=True)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return [r for r in rows if "kind" in r], [r for r in rows if "kind" not in r], done.returncode
+
+    def committed(self):
+        """(segment, offset, sequence), or None."""
+        try:
+            with open(self.state + "/run/committed") as text:
+                return tuple(int(word) for word in text.read().split())
+        except OSError:
+            return None
+
+    def segments(self):
+        return sorted(glob.glob(self.state + "/spool/*.seg"))
+
+    def wait_for(self, condition, timeout=10):
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.02)
+        return None
+
+    def wait_sequence(self, sequence, timeout=10):
+        return self.wait_for(lambda: (self.committed() or (0, 0, 0))[2] >= sequence, timeout)
+
+
+def auth_line(number, host="golden", program="sshd", pid=812):
+    """A line as rsyslog writes it, whose user name carries a number."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+    return "%s.%06d+00:00 %s %s[%d]: Failed password for invalid user zq%09d from 203.0.113.9 port %d ssh2\n" % (
+        stamp, number % 1000000, host, program, pid, number, 1024 + number % 60000)
+
+
+def number_of(event):
+    user = str(event.get("user", ""))
+    return int(user[2:]) if user.startswith("zq") and user[2:].isdigit() else None
