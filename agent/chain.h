@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Judges a run of frames: whose they are, whether each continues the one before it, what is missing, what is
- * there twice. Fed one frame after another, in any order, of any number of hosts; keeps some 100 bytes for each.
+ * Judges frames: whose they are, whether each continues the one before it, what is missing, what is there
+ * twice. Fed one frame after another, in any order, of any number of hosts; keeps some 100 bytes for each.
+ *
+ *     chain_new(&options, &c)
+ *     chain_add(c, frame)       each frame whose signature holds; then, unless it is a duplicate or not
+ *     chain_note_…(c, …)        trusted, what its events came to; and what belongs to no host
+ *     chain_judge(c)            once, after the last frame
+ *     chain_hosts(c, &n)        what was found (report.h puts it into words)
+ *
+ * Frames and their keys may be chosen by somebody who wants this to be slow: tables have a random seed, and
+ * everything is linear in the number of frames, but for one sort.
  */
 #ifndef HALLMARK_AGENT_CHAIN_H
 #define HALLMARK_AGENT_CHAIN_H
@@ -13,33 +22,107 @@ struct chain;
 enum chain_verdict { /* of one frame */
 	CHAIN_NEW = 0,
 	CHAIN_DUPLICATE = 1, /* the same key, sequence and digest: to be dropped */
-	CHAIN_FORK = 2,      /* the same key and sequence with another digest: kept, and not whole */
+	CHAIN_UNTRUSTED = 2, /* of a key that is not among the trusted ones: its events are nobody's word */
 };
 
 struct chain_options {
-	const uint8_t (*trusted)[PUBLIC_KEY_SIZE];
+	const char (*trusted)[FINGERPRINT_SIZE]; /* ascending (strcmp), without repetitions; borrowed */
 	size_t n_trusted;
+	bool trust_given; /* a key that is not in `trusted` is wrong, not just unknown */
 	bool trust_first; /* keys on first sight are good enough */
 	bool from_start;
-	int64_t as_of_us; /* 0: not asked */
+	bool as_of; /* demanded for the time as_of_us */
+	int64_t as_of_us;
 };
 
-int chain_new(struct chain **ret);
-struct chain *chain_free(struct chain *c);
+/* What is wrong with a host's evidence: bits. */
+enum chain_problem {
+	CHAIN_GAPS = 1 << 0,
+	CHAIN_BREAKS = 1 << 1,       /* a frame does not name the one before it */
+	CHAIN_FORKS = 1 << 2,        /* two frames with one sequence */
+	CHAIN_BAD_EVENTS = 1 << 3,   /* signed, but not to be decoded */
+	CHAIN_NO_START = 1 << 4,     /* only where from_start is asked */
+	CHAIN_OVERDUE = 1 << 5,      /* only where as_of_us is asked */
+	CHAIN_NOT_TRUSTED = 1 << 6,
+	CHAIN_FIRST_SIGHT = 1 << 7,  /* not wrong, but cannot be told */
+};
+#define CHAIN_PROBLEMS 8
+
+/* Sequences, of which the first few ranges are kept by name. */
+#define CHAIN_LISTED_MAX 16u
+struct chain_list {
+	uint64_t ranges, sequences;
+	struct chain_range {
+		uint64_t first, last;
+	} *listed; /* MIN(ranges, CHAIN_LISTED_MAX); NULL while there are none */
+};
+
+#define CHAIN_REASONS_MAX 32u
+struct chain_loss {
+	char *reason, *unit;
+	uint64_t count, amount; /* amount: saturates; 0 where the host does not know it */
+};
+
+struct chain_host {
+	uint8_t key[PUBLIC_KEY_SIZE];
+	char fingerprint[FINGERPRINT_SIZE];
+	bool trusted;
+	char *name; /* as the newest frame gives it; foreign bytes, at most 255 */
+	uint64_t name_sequence;
+
+	/* counted while frames are added */
+	uint64_t frames, duplicates, events, unknown, bad_events;
+	uint64_t losses;
+	struct chain_loss *reasons; /* by reason and unit; what is more than CHAIN_REASONS_MAX counts in `losses` only */
+	size_t n_reasons;
+
+	/* found by chain_judge() */
+	unsigned problems; /* enum chain_problem */
+	uint64_t first_sequence, last_sequence;
+	int64_t first_time_us, last_time_us;
+	bool from_start; /* begins with the chain's first frame */
+	bool farewell;   /* the last frame is one */
+	uint32_t next_within_s;
+	uint64_t runs, runs_cut; /* …which ended without farewell, and another began */
+	uint64_t backwards;      /* batches that are older than the one before them */
+	struct chain_list gaps, breaks, forks;
+};
+
+/* What belongs to no host, since nothing proves it. */
+enum chain_trouble {
+	CHAIN_DAMAGE,        /* bytes that are no frame */
+	CHAIN_BAD_SIGNATURE, /* the signature is not that of the key that the frame names */
+	CHAIN_NEWER,         /* of a format that is newer than this program */
+	CHAIN_UNREADABLE,    /* a file that cannot be read */
+	CHAIN_UNCHECKED,     /* a signature that could not be checked */
+	CHAIN_TROUBLE_MAX
+};
+struct chain_stranger {
+	uint64_t count, bytes;
+};
+
+/* `options` must outlive the chain. */
+int chain_new(const struct chain_options *options, struct chain **ret);
+struct chain *chain_free(struct chain *c); /* returns NULL */
 DEFINE_CLEANUP(struct chain *, chain_free)
 
-/* The frame's signature has been checked by the caller, and held. Negative errno: -ENOMEM. */
+/* The frame's signature has been checked by the caller, and held. An enum chain_verdict, or -ENOMEM. */
 int chain_add(struct chain *c, const struct frame *f);
-/* What the caller met that belongs to no host: damaged bytes, a bad signature, a frame that is newer. */
-void chain_note_damage(struct chain *c, uint64_t bytes);
-void chain_note_bad_signature(struct chain *c);
-void chain_note_newer(struct chain *c);
-void chain_note_unreadable(struct chain *c);
-/* Events of a frame that were printed or counted; a loss that a host declared (amount as text). */
-void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown, uint64_t losses);
 
-/* Appends the report, a paragraph for each host key (text) or an object a line (JSON), and returns the exit
- * code: 0 whole, 1 not whole, 2 could not tell. */
-int chain_report(struct chain *c, const struct chain_options *options, bool json, struct buf *out, int *ret_exit);
+/* For a frame that was added: what its events came to; that they could not be decoded; a loss that the host
+ * declares in one of them (foreign bytes, of which the first 64 are kept; amount in decimal). */
+void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown);
+void chain_note_bad_events(struct chain *c, const struct frame *f);
+int chain_note_loss(struct chain *c, const struct frame *f, struct bytes reason, struct bytes amount,
+		    struct bytes unit);
+void chain_note_trouble(struct chain *c, enum chain_trouble which, uint64_t bytes);
+
+int chain_judge(struct chain *c);
+const struct chain_host *chain_hosts(const struct chain *c, size_t *ret_n); /* in the order of first sight */
+const struct chain_stranger *chain_troubles(const struct chain *c);         /* [CHAIN_TROUBLE_MAX] */
+const struct chain_options *chain_asked(const struct chain *c);
+
+/* The fingerprint of the key of a frame that was added. */
+const char *chain_fingerprint(const struct chain *c, const struct frame *f);
 
 #endif
