@@ -2,26 +2,39 @@
 #
 #   make run            installs what the build needs, builds, and shows the main job on this host
 #   make check          installs what the tests need, and runs them all
-#   make                builds into $(BUILD)
-#   make help           the other targets
+#   make                builds hallmarkd and hallmark into $(BUILD)
+#   make install        to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(SYSCONFDIR)
+#   make check-STEP     one step of the tests: unit, sanitize, valgrind, clang, headers, style or integration;
+#                       T=WORD runs only the test programs that have WORD in their names
+#   make clean          removes build/, and leaves run/, which is yours
 #
-# Variables (set them on the command line or in the environment; none is ever added to):
+# Variables, for the command line or the environment; none is ever added to:
+#
 #   CC CFLAGS CPPFLAGS LDFLAGS   as usual; what the code itself needs is kept apart from them
-#   DESTDIR PREFIX SYSCONFDIR    for `make install`
+#   PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
+#   BUILD=build                  where everything that is made goes
 #   DEVELOPER=1                  warnings are errors
-#   SANITIZE=address,undefined   build with sanitizers, into a directory of its own
+#   SANITIZE=address,undefined   with sanitizers, into a directory of its own
 #   V=1                          show the commands
-#   ONCE=1, COLOUR=never         for `make run`: end after the summary; no colour
+#   ONCE=1 COLOUR=never          for `make run`: end after the summary; no colour
 
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 PKG_CONFIG ?= pkg-config
 PROTOC_C ?= protoc-c
-VERSION := $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md 2>/dev/null | head -n 1)
+INSTALL ?= install
+VERSION := $(shell sed -n 's/^## \([0-9][0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1)
 
 comma := ,
 BUILD ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
+
+.DEFAULT_GOAL := all
+
+# Goals that hand on to other programs, or to a make of their own once the packages are there.
+DELEGATED := help clean run check check-%
+# Empty where nothing is to be built here.
+BUILDING := $(filter-out $(DELEGATED),$(or $(MAKECMDGOALS),all))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
@@ -39,8 +52,10 @@ PROTO_HDR := $(PROTOS:%.proto=$(BUILD)/%.pb-c.h)
 LIB_SRC := $(filter-out $(MAINS),$(wildcard agent/base/*.c proto/*.c collectors/*.c agent/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(PROTO_SRC:%.c=%.o)
 LIB := $(BUILD)/libhallmark.a
+HEADERS := $(wildcard agent/base/*.h proto/*.h collectors/*.h agent/*.h)
 
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test-*.c))
+UNIT_SRC := $(wildcard tests/unit/test-*.c)
+UNIT_TESTS := $(UNIT_SRC:%.c=$(BUILD)/%)
 
 # --- how it is built ----------------------------------------------------------------------------------
 
@@ -48,49 +63,64 @@ PACKAGES := libsystemd libcrypto libprotobuf-c libzstd zlib inih jansson libsecc
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wformat=2 -Wformat-signedness -Wimplicit-fallthrough \
 	-Wdate-time -Wno-unused-parameter
-HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+# Fortification wants an optimiser and dislikes sanitizers; level 2 is for compilers without level 3, and
+# is turned down by the probe (a macro defined twice) where level 3 was taken.
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
+HARDENING := $(if $(SANITIZE),,$(FORTIFY)) -fstack-protector-strong -fstack-clash-protection -fcf-protection \
 	-fPIE -ftrivial-auto-var-init=zero -fstrict-flex-arrays=3 -fno-common
 HARDENING_LINK := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
-
-# Probed once for each compiler and set of flags; a flag that the compiler does not know is left out.
-FLAGS := $(BUILD)/flags.mk
-ifeq ($(filter help clean run check deps-% install-% format,$(MAKECMDGOALS)),)
--include $(FLAGS)
-endif
+# The same bytes wherever the tree lies.
+REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 
 OWN_CPPFLAGS := -D_GNU_SOURCE -I. -I$(BUILD) -DHALLMARK_VERSION='"$(VERSION)"' \
 	-DHALLMARK_DATADIR='"$(PREFIX)/share/hallmark"' -DHALLMARK_SYSCONFDIR='"$(SYSCONFDIR)/hallmark"'
-OWN_CFLAGS := -std=gnu17 $(PROBED_CFLAGS) $(if $(DEVELOPER),-Werror) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-OWN_LDFLAGS := $(PROBED_LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+OWN_CFLAGS = -std=gnu17 $(PROBED_CFLAGS) $(if $(DEVELOPER),-Werror) \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+OWN_LDFLAGS = $(PROBED_LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
+LINK = $(CC) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
+	@:
+unit-tests: $(UNIT_TESTS)
 
-# The flags are made anew when the compiler or what it is told changes, and everything that they built with them.
-$(BUILD)/settings: FORCE
-	@mkdir -p $(@D)
-	@echo '$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(SANITIZE) $(DEVELOPER) $(VERSION) $(PREFIX) $(SYSCONFDIR)' | cmp -s - $@ || \
-		echo '$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(SANITIZE) $(DEVELOPER) $(VERSION) $(PREFIX) $(SYSCONFDIR)' > $@
+ifneq ($(BUILDING),)
+# When the compiler or what it is told changes, the flags are probed anew and everything is built anew.
+SETTINGS := $(strip $(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(SANITIZE) $(DEVELOPER) $(VERSION) $(PREFIX) $(SYSCONFDIR))
+ifneq ($(file <$(BUILD)/settings),$(SETTINGS))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/settings,$(SETTINGS))
+endif
 
-$(FLAGS): $(BUILD)/settings Makefile
+include $(BUILD)/flags.mk
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d)
+endif
+
+# Each flag is tried on top of those that were found to work before it; one that the compiler does not know, or
+# that does not go with the others, is left out.
+$(BUILD)/flags.mk: $(BUILD)/settings Makefile
 	$(call say,PROBE,$(CC))
-	$(Q)works() { echo 'int main(void){return 0;}' | $(CC) -Werror -O2 "$$@" -x c - -o $(BUILD)/probe 2>/dev/null; }; \
-	c=; for f in $(WARNINGS) $(if $(SANITIZE),$(filter-out %FORTIFY_SOURCE=3,$(HARDENING)),$(HARDENING)); do works $$f && c="$$c $$f"; done; \
-	l=; for f in $(HARDENING_LINK); do works -fPIE $$f && l="$$l $$f"; done; rm -f $(BUILD)/probe; \
-	for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || { echo "missing: $$p; 'make run' installs what the build needs" >&2; exit 1; }; done; \
+	$(Q)try() { printf '#include <stdlib.h>\nint main(void) { return 0; }\n' | \
+		$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) "$$@" -x c - -o $(BUILD)/probe; }; \
+	try || { echo "$(CC) makes no program with these flags: $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)" >&2; exit 1; }; \
+	missing=; for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { echo "Not installed:$$missing ('packaging/dependencies build' installs them)" >&2; exit 1; }; \
+	c=; for f in $(WARNINGS) $(HARDENING) $(REPRODUCIBLE); do try -Werror $$c $$f 2>/dev/null && c="$$c $$f"; done; \
+	l=; for f in $(HARDENING_LINK); do try -Werror -fPIE $$l $$f 2>/dev/null && l="$$l $$f"; done; rm -f $(BUILD)/probe; \
 	{ echo "PROBED_CFLAGS := $$c $$($(PKG_CONFIG) --cflags $(PACKAGES))"; echo "PROBED_LDFLAGS := $$l"; \
 	  echo "LIBS := $$($(PKG_CONFIG) --libs $(PACKAGES))"; } > $@
 
 $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
 	$(call say,PROTO,$<)
-	$(Q)mkdir -p $(BUILD) && $(PROTOC_C) --proto_path=. --c_out=$(BUILD) $<
+	$(Q)$(PROTOC_C) --proto_path=. --c_out=$(BUILD) $<
 
-$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c $(BUILD)/settings
+$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c $(BUILD)/flags.mk
 	$(call say,CC,$<)
-	$(Q)$(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS) -w -c $< -o $@
+	$(Q)$(COMPILE) -w -c $< -o $@
 
-$(BUILD)/%.o: %.c $(BUILD)/settings | $(PROTO_HDR)
+$(BUILD)/%.o: %.c $(BUILD)/flags.mk | $(PROTO_HDR)
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(COMPILE) -MMD -MP -c $< -o $@
 
 $(LIB): $(LIB_OBJ)
 	$(call say,AR,$@)
@@ -99,18 +129,53 @@ $(LIB): $(LIB_OBJ)
 define program
 $(BUILD)/$(1): $(MAIN_$(1):%.c=$(BUILD)/%.o) $(LIB)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(OWN_CFLAGS) $$(CFLAGS) $$(OWN_LDFLAGS) $$(LDFLAGS) $$^ $$(LIBS) -o $$@
+	$$(Q)$$(LINK) $$^ $$(LIBS) -o $$@
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(OWN_CFLAGS) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -lcmocka -o $@
+	$(Q)$(LINK) $^ $(LIBS) -lcmocka -o $@
 
-unit-tests: $(UNIT_TESTS)
+# Every header brings what it needs, and may be included twice.
+headers: $(PROTO_HDR)
+	$(Q)for h in $(HEADERS); do printf '#include "%s"\n#include "%s"\n' $$h $$h | \
+		$(COMPILE) -Werror -fsyntax-only -x c - || { echo "$$h does not compile alone" >&2; exit 1; }; done
+
+# --- what is done with it -----------------------------------------------------------------------------
+
+# As many jobs as there are processors, unless the caller has said how many.
+PARALLEL = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+run:
+	@packaging/dependencies build
+	@$(MAKE) --no-print-directory $(PARALLEL) all
+	@HALLMARK_BUILD=$(BUILD) packaging/run-here
+
+check:
+	@packaging/dependencies build test
+	@tests/run
+
+check-%:
+	@tests/run $*
+
+MANUALS := $(wildcard packaging/man/*.[1-8])
+TEMPLATES := $(wildcard packaging/templates/*.templates)
+
+install: all
+	$(INSTALL) -D -m 755 $(BUILD)/hallmark $(DESTDIR)$(PREFIX)/bin/hallmark
+	$(INSTALL) -D -m 755 $(BUILD)/hallmarkd $(DESTDIR)$(PREFIX)/sbin/hallmarkd
+	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hallmark/templates $(TEMPLATES)
+	$(INSTALL) -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/hallmark packaging/hallmark.conf
+	for m in $(MANUALS); do $(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m || exit; done
+	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions packaging/completion/hallmark
+
+clean:
+	rm -rf build build-*
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
 .SECONDARY:
-.PHONY: all unit-tests FORCE
-FORCE:
-
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
+.PHONY: all unit-tests headers run check install clean help
