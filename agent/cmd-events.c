@@ -61,7 +61,8 @@ static int read_options(struct events *e, const struct command *self, int argc, 
 		}
 	}
 	if (optind < argc) {
-		log_error("hallmark events takes no arguments: it shows this host's spool; see hallmark verify for others");
+		log_error("hallmark events takes no arguments: it shows this host's spool (for others: hallmark "
+			  "verify)");
 		return EXIT_USAGE;
 	}
 	return -1;
@@ -115,11 +116,11 @@ static void explain(int error, const char *spool)
 {
 	log_error_errno(error, "Cannot read the spool %s", spool);
 	if (error == -EACCES || error == -EPERM)
-		log_error("it is for root and for members of the group hallmark-spool: use sudo, or have yourself added "
-			  "(usermod -aG hallmark-spool NAME, then log in again)");
+		log_error("it is for root and for members of the group hallmark-spool: use sudo, or have yourself "
+			  "added (usermod -aG hallmark-spool NAME, then log in again)");
 	else if (error == -ENOENT)
-		log_error("hallmarkd has not run here yet, or keeps its state elsewhere (--state DIR): see systemctl "
-			  "status hallmarkd");
+		log_error("hallmarkd has not run here yet, or keeps its state elsewhere (--state DIR): see "
+			  "systemctl status hallmarkd");
 }
 
 static int run(const struct command *self, int argc, char **argv)

@@ -311,7 +311,8 @@ static int watch(struct follow *f)
 
 	if (f->run_watch >= 0)
 		return 0;
-	f->run_watch = inotify_add_watch(f->notify_fd, f->run, IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR);
+	f->run_watch = inotify_add_watch(f->notify_fd, f->run,
+					 IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR);
 	if (f->run_watch >= 0 || errno != ENOENT)
 		return f->run_watch < 0 ? -errno : 0;
 	if (snprintf(parent, sizeof parent, "%s", f->run) >= (int)sizeof parent)

@@ -170,8 +170,8 @@ static int frames_find_follower(struct frames *f)
 	return r;
 }
 
-/* Abandoned: the frame that the next segment has in its place. The end of its segment, where nothing is missing
- * between what was read last and what follows. */
+/* Abandoned: the frame that the next segment has in its place, and damage where nothing is missing between what was
+ * read last and what the next segment begins with. */
 static bool frames_is_void(struct frames *f, const struct frames_result *item)
 {
 	if (!f->follower.exists)
@@ -181,7 +181,7 @@ static bool frames_is_void(struct frames *f, const struct frames_result *item)
 
 		return frame_id_same_key(&id, &f->follower) && id.sequence == f->follower.sequence;
 	}
-	if (item->item != FRAMES_DAMAGE || !scan_at_end(&f->scan))
+	if (item->item != FRAMES_DAMAGE)
 		return false;
 	if (!f->last.exists)
 		return f->follower.sequence == 1;

@@ -123,7 +123,8 @@ static const char *meaning_colour(const struct meaning *m)
 		return ALARM;
 	if (m->severity >= HALLMARK__V1__SEVERITY__SEVERITY_HIGH)
 		return RED;
-	if (m->severity >= HALLMARK__V1__SEVERITY__SEVERITY_MEDIUM || m->outcome == HALLMARK__V1__OUTCOME__OUTCOME_FAILURE)
+	if (m->severity >= HALLMARK__V1__SEVERITY__SEVERITY_MEDIUM ||
+	    m->outcome == HALLMARK__V1__OUTCOME__OUTCOME_FAILURE)
 		return YELLOW;
 	return m->outcome == HALLMARK__V1__OUTCOME__OUTCOME_SUCCESS ? GREEN : NULL;
 }
@@ -448,12 +449,14 @@ static void json_event(struct line *l, const struct event *e, const struct event
 size_t event_burden(const struct event *e, const struct event_place *place)
 {
 	const struct provenance *p = &e->origin.provenance;
-	size_t n = strlen(e->template_text) + strlen(e->meaning.activity) + e->origin.program.len + e->origin.host.len;
+	size_t n = strlen(e->template_text) + strlen(e->meaning.activity);
 
+	n += e->origin.program.len + e->origin.host.len;
 	for (size_t i = 0; i < e->meaning.n_constants; i++)
 		n += strlen(e->meaning.constants[i].name) + strlen(e->meaning.constants[i].value);
 	if (e->origin.has_provenance)
-		n += p->transport.len + p->boot_id.len + p->exe.len + p->comm.len + p->unit.len + p->message_id.len;
+		n += p->transport.len + p->boot_id.len + p->exe.len + p->comm.len + p->unit.len +
+		     p->message_id.len;
 	n += source_name(e, place).len;
 	return n + (place && place->batch->host ? strlen(place->batch->host->name) : 0);
 }

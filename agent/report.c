@@ -46,7 +46,8 @@ static const struct {
 	[CHAIN_BAD_SIGNATURE] = { EXIT_NO, "bad_signature", "frame with a bad signature",
 				  "frames with a bad signature" },
 	[CHAIN_NEWER] = { EXIT_UNKNOWN, "newer", "frame of a newer format", "frames of a newer format" },
-	[CHAIN_UNREADABLE] = { EXIT_UNKNOWN, "unreadable", "file that cannot be read", "files that cannot be read" },
+	[CHAIN_UNREADABLE] = { EXIT_UNKNOWN, "unreadable", "file that cannot be read",
+			       "files that cannot be read" },
 	[CHAIN_UNCHECKED] = { EXIT_UNKNOWN, "unchecked", "signature that could not be checked",
 			      "signatures that could not be checked" },
 };

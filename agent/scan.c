@@ -210,11 +210,6 @@ int scan_next(struct scan *s, struct frames_result *ret)
 	}
 }
 
-bool scan_at_end(const struct scan *s)
-{
-	return s->eof && s->start == s->end;
-}
-
 struct frame scan_take(struct scan *s)
 {
 	struct frame f = s->frame;

@@ -45,8 +45,6 @@ void scan_done(struct scan *s);
  * scan_take(). A damaged run is told whole; zeros at the end are no damage, zeros before a frame are.
  * FRAMES_FILE_ERROR is not the end: a page that cannot be read is damage, and what follows it is read. */
 int scan_next(struct scan *s, struct frames_result *ret);
-/* Nothing follows what scan_next() returned last. */
-bool scan_at_end(const struct scan *s);
 /* Hands over the frame that scan_next() returned; the caller releases it. */
 struct frame scan_take(struct scan *s);
 

@@ -195,24 +195,31 @@ static int spool_turn(struct spool *s)
 	s->end = 0;
 	s->size = s->segment_bytes;
 	s->highest = number;
-	s->segments[s->n_segments++] = (struct segment){ .number = number, .bytes = s->segment_bytes };
+	s->segments[s->n_segments++] = (struct segment){ .number = number, .bytes = s->segment_bytes, .used = 0 };
 	return 0;
+}
+
+/* Takes away the segments at the end in which nothing ever became durable. Were one to come back after a power cut,
+ * its frame would be void. */
+static void spool_drop_useless(struct spool *s)
+{
+	while (s->n_segments > 0) {
+		const struct segment *last = &s->segments[s->n_segments - 1];
+		char name[SEGMENT_NAME_SIZE];
+
+		segment_name(last->number, name);
+		if (last->first > 0 || last->used > 0 || (unlinkat(s->dir_fd, name, 0) < 0 && errno != ENOENT))
+			return;
+		s->n_segments--;
+	}
 }
 
 /* A write or an fsync failed: what the page cache shows of this segment need not be on the disk, now or ever. */
 static void spool_abandon(struct spool *s)
 {
-	struct segment *last = &s->segments[s->n_segments - 1];
-	char name[SEGMENT_NAME_SIZE];
-
 	closep(&s->fd);
 	s->fd = -1;
-	if (s->end > 0)
-		return;
-	/* it holds nothing durable; were it to come back after a power cut, its frame would be void */
-	segment_name(last->number, name);
-	if (unlinkat(s->dir_fd, name, 0) == 0)
-		s->n_segments--;
+	spool_drop_useless(s);
 }
 
 static int spool_write(struct spool *s, struct bytes frame)
@@ -242,6 +249,8 @@ int spool_append(struct spool *s, struct bytes frame, uint64_t sequence, bool re
 		return -EINVAL;
 	if (frame.len > FRAME_MAX || frame.len > s->segment_bytes - SPOOL_RESERVE)
 		return -EMSGSIZE;
+	if (s->fd < 0)
+		spool_drop_useless(s);
 	if (s->fd < 0 || s->end + frame.len + kept > s->size)
 		r = spool_has_room(s) ? spool_turn(s) : -ENOSPC;
 	if (r == 0)

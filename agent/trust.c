@@ -42,7 +42,8 @@ static int add_pem(struct trust *t, struct bytes pem)
 
 static bool is_base64(uint8_t c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+	       c == '/';
 }
 
 static bool is_blank(uint8_t c)
@@ -55,7 +56,8 @@ static int add_word(struct trust *t, struct bytes line)
 	char fingerprint[FINGERPRINT_SIZE];
 	size_t len = FINGERPRINT_SIZE - 1;
 
-	if (!bytes_starts(line, FINGERPRINT_PREFIX) || line.len < len || (line.len > len && !is_blank(line.data[len])))
+	if (!bytes_starts(line, FINGERPRINT_PREFIX) || line.len < len ||
+	    (line.len > len && !is_blank(line.data[len])))
 		return -EBADMSG;
 	for (size_t i = FINGERPRINT_PREFIX.len; i < len; i++)
 		if (!is_base64(line.data[i]))

@@ -60,6 +60,17 @@ int fingerprint_fits(const struct fingerprint *fp, const struct edge *head, cons
 	       (fp->tail_size == 0 || memcmp(t, fp->tail, sizeof t) == 0);
 }
 
+bool fingerprint_begins(const struct fingerprint *fp, const struct edge *head, const struct edge *found)
+{
+	struct fingerprint begins = *fp;
+	size_t n = MIN(head->len, found->len);
+
+	if (n > 0)
+		return memcmp(head->bytes, found->bytes, n) == 0;
+	begins.tail_size = 0;
+	return fp->head_size > 0 && fingerprint_fits(&begins, found, &(struct edge){ 0 }) > 0;
+}
+
 static bool digest_sane(uint32_t size, const ProtobufCBinaryData *d)
 {
 	return size <= EDGE_MAX && d->len == (size > 0 ? FINGERPRINT_DIGEST : 0);

@@ -36,6 +36,10 @@ int fingerprint_make(uint64_t offset, const struct edge *head, const struct edge
 /* Whether `head` begins with, and `tail` ends with, what the fingerprint is of; or -EIO. */
 int fingerprint_fits(const struct fingerprint *fp, const struct edge *head, const struct edge *tail);
 
+/* Whether a file that begins with `found` begins as the fingerprint says; `head`: the bytes themselves, where they
+ * are still known (else empty), which also tell of a file that is shorter than they. */
+bool fingerprint_begins(const struct fingerprint *fp, const struct edge *head, const struct edge *found);
+
 /* A position that does not hold together counts as one of an empty file at offset 0, and -EINVAL. */
 int fingerprint_from(const Hallmark__V1__FilePosition *p, struct fingerprint *ret);
 /* `ret` borrows the digests. */

@@ -144,6 +144,7 @@ const struct intake_counters *intake_counters(const struct intake *in)
 static int intake_add(struct intake *in, const struct origin *origin, int64_t time_us, uint32_t pid,
 		      struct bytes message, struct wording *wording, const struct bytes *values)
 {
+	size_t unknown = event_writer_unknown(in->writer);
 	int r = event_writer_add(in->writer, origin, time_us, pid, message, wording, values);
 
 	if (r == -EMSGSIZE && event_writer_count(in->writer) > 0)
@@ -151,8 +152,8 @@ static int intake_add(struct intake *in, const struct origin *origin, int64_t ti
 	if (r < 0)
 		return r;
 	in->counters.events++;
-	if (wording == &wording_unknown)
-		in->counters.unknown++;
+	/* the writer has the last word: it stores a line as it is where the wording does not give it back */
+	in->counters.unknown += event_writer_unknown(in->writer) - unknown;
 	if (origin->source < INTAKE_SOURCES_MAX)
 		in->counters.by_source[origin->source]++;
 	return INTAKE_OK;

@@ -65,9 +65,22 @@ static bool part_finished(const struct part *p, bool last)
 	       (quiet_us >= QUIET_DELETED_US && fstat(p->file.fd, &st) >= 0 && st.st_nlink == 0);
 }
 
-static bool part_is_loss(const struct part *p)
+static bool part_is_known(const struct part *p)
 {
-	return p->state == PART_GHOST && p->losses != 0;
+	return p->state == PART_OPEN && p->file.head.len > 0;
+}
+
+/* Whether a part that is read still has to stand in the position, since what comes behind it cannot be found again
+ * without it: a loss that is not said yet, or a file that is still empty. */
+static bool part_is_anchor(const struct row *row, size_t i)
+{
+	const struct part *next = i + 1 < row->n ? row->parts[i + 1] : NULL;
+
+	if (!next || row->n == PARTS_MAX)
+		return !next;
+	if (next->state == PART_GHOST)
+		return next->losses != 0;
+	return part_is_known(row->parts[i]) && !part_is_known(next);
 }
 
 static int read_parts(struct logfile *lf, struct sink *s)
@@ -76,8 +89,6 @@ static int read_parts(struct logfile *lf, struct sink *s)
 
 	for (size_t i = 0; i < lf->row.n;) {
 		struct part *p = lf->row.parts[i];
-		/* a part also waits for the loss behind it to be said, as what would tell of it again */
-		bool last = i + 1 == lf->row.n || part_is_loss(lf->row.parts[i + 1]);
 		int r = COLLECTOR_END;
 
 		if (p->state == PART_OPEN)
@@ -92,9 +103,9 @@ static int read_parts(struct logfile *lf, struct sink *s)
 			row_state(&lf->row, PATH_UNREADABLE, strerror(p->error));
 			failed = true;
 			r = COLLECTOR_END;
-		} else if (r == COLLECTOR_END && part_finished(p, last)) {
+		} else if (r == COLLECTOR_END && part_finished(p, i + 1 == lf->row.n)) {
 			r = part_finish(p, s);
-			if (r == COLLECTOR_END && !last) {
+			if (r == COLLECTOR_END && !part_is_anchor(&lf->row, i)) {
 				row_drop(&lf->row, i);
 				continue;
 			}
@@ -224,12 +235,14 @@ static int logfile_position(struct collector *c, Hallmark__V1__Position *ret)
 	ret->files = lf->file_list;
 	ret->n_files = 0;
 	for (size_t i = 0; i < lf->row.n; i++) {
-		const struct part *p = lf->row.parts[i];
+		struct part *p = lf->row.parts[i];
 		Hallmark__V1__FilePosition *file = &lf->files[ret->n_files];
 		int r;
 
 		if (p->state == PART_GHOST && (p->losses == 0 || p->was.head_size == 0))
 			continue; /* said, or met again by whoever starts from here */
+		if (p->empty)
+			part_peek(p);
 		r = part_fingerprint(p, &lf->prints[i]);
 		if (r < 0)
 			return r;

@@ -366,6 +366,13 @@ int part_finish(struct part *p, struct sink *s)
 	return COLLECTOR_END;
 }
 
+void part_peek(struct part *p)
+{
+	ssize_t n = pread(p->file.fd, p->file.head.bytes, EDGE_MAX, 0);
+
+	p->file.head.len = n > 0 ? (uint32_t)n : 0;
+}
+
 int part_fingerprint(const struct part *p, struct fingerprint *ret)
 {
 	if (p->state == PART_OPEN)

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #define SEARCHES_MAX 4
-#define COARSE_US 20000 /* file systems stamp with a clock that is up to a tick behind */
+#define COARSE_US 10000 /* file systems stamp with a clock that is up to a tick behind */
 
 int row_init(struct row *row, const char *path)
 {
@@ -97,6 +97,7 @@ struct find {
 	int own_error;             /* the file at the path could not be looked into */
 	bool unreadable;           /* a sibling could not */
 	bool stale;                /* one was renamed away meanwhile */
+	bool shorter;              /* what was found has only a part of what was read */
 };
 
 #define FIND_INIT { .siblings = SIBLINGS_INIT, .file = OPENED_INIT }
@@ -107,58 +108,73 @@ static void find_done(struct find *f)
 	siblings_done(&f->siblings);
 }
 
+/* What is looked for. */
+struct sought {
+	const struct fingerprint *fp;
+	const struct edge *head; /* as for fingerprint_begins() */
+	struct file_id hint, except;
+	int64_t seen_us;
+};
+
+enum find_pass { BY_HINT, BY_CONTENT, SHORTER, PASS_MAX };
+
 /* An empty file has no content to be known by: its number has to do, if it cannot have been used again. */
-static int find_try(struct find *f, const struct sibling *one, const struct fingerprint *fp, struct file_id hint,
-		    int64_t seen_us)
+static int find_empty(struct find *f, const struct sibling *one, const struct sought *sought)
 {
 	int r;
 
-	if (fp->head_size > 0) {
-		r = sibling_match(&f->siblings, one, fp, &f->file);
-	} else {
-		if (!file_id_eq(one->id, hint) || (one->size > 0 && one->mtime_us < seen_us - COARSE_US))
-			return 0;
-		r = sibling_open(&f->siblings, one, 0, &f->file);
-		r = r < 0 ? r : 1;
-	}
+	if (!file_id_eq(one->id, sought->hint) || (one->size > 0 && one->mtime_us < sought->seen_us - COARSE_US))
+		return 0;
+	r = sibling_open(&f->siblings, one, 0, &f->file);
+	return r < 0 ? r : 1;
+}
+
+static bool find_try(struct find *f, const struct sibling *one, const struct sought *sought, enum find_pass pass)
+{
+	int r = 0;
+
+	if (pass == SHORTER)
+		r = one->name ? sibling_match_shorter(&f->siblings, one, sought->fp, sought->head, &f->file) : 0;
+	else if (file_id_eq(one->id, sought->hint) == (pass == BY_HINT))
+		r = sought->fp->head_size > 0 ? sibling_match(&f->siblings, one, sought->fp, &f->file) :
+						find_empty(f, one, sought);
 	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE || (r < 0 && r != -ESTALE && !one->name))
 		f->own_error = r;
 	else if (r < 0)
 		*(r == -ESTALE ? &f->stale : &f->unreadable) = true;
-	if (r > 0)
+	if (r > 0) {
 		f->one = one;
+		f->shorter = pass == SHORTER;
+	}
 	return r > 0;
 }
 
-/* The file that continues what the fingerprint is of: the one that the hint names, else the newest. */
-static int find_once(struct row *row, struct find *f, const struct fingerprint *fp, struct file_id hint,
-		     struct file_id except, int64_t seen_us)
+/* The file that continues what is sought: the one that the hint names, else the newest that fits; else one that
+ * has only a part of what was read, which then is a copy that was made before a truncation. */
+static int find_once(struct row *row, struct find *f, const struct sought *sought)
 {
 	int r = siblings_scan(row->path, &f->siblings);
 
 	f->stale = r > 0;
-	for (int by_hint = 1; by_hint >= 0 && r >= 0; by_hint--)
-		for (size_t i = f->siblings.n; i-- > 0 && r >= 0;) {
+	for (enum find_pass pass = 0; pass < PASS_MAX && r >= 0; pass++)
+		for (size_t i = f->siblings.n; i-- > 0;) {
 			const struct sibling *one = &f->siblings.list[i];
 
-			if (file_id_eq(one->id, hint) != (by_hint == 1) || file_id_eq(one->id, except) ||
-			    part_listed(row, one->id))
-				continue;
-			if (find_try(f, one, fp, hint, seen_us))
+			if (!file_id_eq(one->id, sought->except) && !part_listed(row, one->id) &&
+			    find_try(f, one, sought, pass))
 				return 1;
 		}
 	return MIN(r, 0);
 }
 
-static int find(struct row *row, struct find *f, const struct fingerprint *fp, struct file_id hint,
-		struct file_id except, int64_t seen_us)
+static int find(struct row *row, struct find *f, const struct sought *sought)
 {
-	int r;
+	int r = 0;
 
 	for (int i = 0; i < SEARCHES_MAX; i++) {
 		find_done(f);
 		*f = (struct find)FIND_INIT;
-		r = find_once(row, f, fp, hint, except, seen_us);
+		r = find_once(row, f, sought);
 		if (r != 0 || !f->stale)
 			break;
 	}
@@ -201,7 +217,7 @@ int row_cut(struct row *row, size_t i)
 		return empty_part_filled(row, old);
 	r = part_fingerprint(old, &fp);
 	if (r >= 0)
-		r = find(row, &f, &fp, old->id, old->id, old->seen_us);
+		r = find(row, &f, &(struct sought){ &fp, &old->file.head, old->id, old->id, old->seen_us });
 	if (r < 0)
 		return r;
 	if (!old->away)
@@ -269,8 +285,9 @@ static int sought_found(struct row *row, size_t i, struct find *f)
 	if (p->away && still_at_path(row, old)) {
 		p->whole = true;
 		p->hint = row->cut = row->now;
-		p->losses = 1u << LOSS_TRUNCATED;
 	}
+	if (f->shorter || file_id_eq(p->hint, row->cut))
+		p->losses = 1u << LOSS_TRUNCATED;
 	p->losses |= old->losses;
 	if (!p->whole)
 		p->wd = watch_file(&row->watch, p->file.fd);
@@ -288,7 +305,7 @@ static int seek_all(struct row *row)
 
 		if (p->state != PART_SOUGHT)
 			continue;
-		r = find(row, &f, &p->was, p->hint, (struct file_id){ 0 }, p->seen_us);
+		r = find(row, &f, &(struct sought){ &p->was, &p->file.head, p->hint, { 0 }, p->seen_us });
 		if (r == 0 && f.own_error < 0) {
 			row_state(row, PATH_UNREADABLE, strerror(-f.own_error));
 			return 1;
@@ -344,15 +361,8 @@ static size_t newer_than_parts(struct row *row, const struct siblings *s)
 /* Whether the file is still what the ghost's was, only shorter: then what it holds is counted already. */
 static bool only_shorter(const struct part *ghost, const struct opened *o)
 {
-	struct fingerprint begins = ghost->was;
-	size_t n = MIN((size_t)o->head.len, (size_t)ghost->file.head.len);
-
-	if (o->size == 0 || (uint64_t)o->size >= ghost->was.offset)
-		return false;
-	if (n > 0)
-		return memcmp(o->head.bytes, ghost->file.head.bytes, n) == 0;
-	begins.tail_size = 0;
-	return begins.head_size > 0 && fingerprint_fits(&begins, &o->head, &o->tail) > 0;
+	return o->size > 0 && (uint64_t)o->size < ghost->was.offset &&
+	       fingerprint_begins(&ghost->was, &ghost->file.head, &o->head);
 }
 
 /* Where the last line begins that is not complete yet; the end, where that line is very long. */

@@ -52,22 +52,17 @@ static size_t previous_end(struct attempt *a, const struct token *t, size_t at, 
 {
 	size_t from = stop;
 
-	for (;;) {
+	for (;; stop--) {
+		if (t->first >= 0 && stop < a->len) {
+			while (stop > at && a->data[stop] != t->first)
+				stop--;
+		}
 		if (follows(a, t, stop)) {
 			a->steps += from - stop;
 			return stop;
 		}
 		if (stop == at)
 			break;
-		if (t->first >= 0) {
-			const uint8_t *p = memrchr(a->data + at, t->first, stop - at);
-
-			if (!p)
-				break;
-			stop = (size_t)(p - a->data);
-		} else {
-			stop--;
-		}
 	}
 	a->steps += from - at + 1;
 	return NO_POSITION;

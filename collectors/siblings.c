@@ -258,6 +258,16 @@ void opened_done(struct opened *o)
 	*o = (struct opened)OPENED_INIT;
 }
 
+/* Where a file is to be opened, and what it has to begin with. */
+struct wanted {
+	uint64_t at;
+	const struct fingerprint *fp; /* NULL: with anything */
+	const struct edge *head;
+	bool shorter; /* it may end before `at` */
+};
+
+static const struct edge edge_none;
+
 static int open_plain(struct opened *o, uint64_t at)
 {
 	uint32_t before = (uint32_t)MIN(at, (uint64_t)EDGE_MAX);
@@ -271,15 +281,14 @@ static int open_plain(struct opened *o, uint64_t at)
 	if (n < 0)
 		return (int)n;
 	o->tail.len = (uint32_t)n;
+	o->offset = at;
 	return n < (ssize_t)before ? -ENODATA : 0;
 }
 
-/* Expands up to `at`, keeping no more than the window. */
-static int open_encoded(struct opened *o, enum encoding encoding, uint64_t at, const struct fingerprint *fp)
+/* Expands up to `at`, or to the end, keeping no more than the window. */
+static int open_encoded(struct opened *o, enum encoding encoding, const struct wanted *wanted)
 {
-	struct fingerprint begins = { 0 };
 	struct window *w;
-	uint64_t skipped = 0;
 	int r;
 
 	r = decoder_new(o->fd, encoding, &o->decoder);
@@ -290,21 +299,19 @@ static int open_encoded(struct opened *o, enum encoding encoding, uint64_t at, c
 	if (r < 0)
 		return r;
 	edge_set_head(&o->head, bytes_of(w->data, w->len));
-	if (fp) {
-		/* another file begins otherwise: no need to expand it */
-		begins = *fp;
-		begins.tail_size = 0;
-		if (fingerprint_fits(&begins, &o->head, &o->tail) <= 0)
-			return -ENODATA;
-	}
-	for (;;) {
-		size_t n = (size_t)MIN(at - skipped, (uint64_t)(w->len - w->at));
+	/* another file begins otherwise: no need to expand it */
+	if (wanted->fp && !fingerprint_begins(wanted->fp, wanted->head, &o->head))
+		return -ENODATA;
+	for (o->offset = 0;;) {
+		size_t n = (size_t)MIN(wanted->at - o->offset, (uint64_t)(w->len - w->at));
 
 		w->at += n;
-		skipped += n;
-		if (skipped == at)
+		o->offset += n;
+		if (o->offset == wanted->at)
 			break;
 		r = decoder_fill(o->decoder);
+		if (r == 0 && wanted->shorter)
+			break;
 		if (r <= 0)
 			return r < 0 ? r : -ENODATA;
 	}
@@ -312,8 +319,8 @@ static int open_encoded(struct opened *o, enum encoding encoding, uint64_t at, c
 	return 0;
 }
 
-static int sibling_open_at(const struct siblings *s, const struct sibling *one, uint64_t at,
-			   const struct fingerprint *fp, struct opened *ret)
+static int sibling_open_at(const struct siblings *s, const struct sibling *one, const struct wanted *wanted,
+			   struct opened *ret)
 {
 	_cleanup_(opened_done) struct opened o = OPENED_INIT;
 	struct stat st;
@@ -329,10 +336,9 @@ static int sibling_open_at(const struct siblings *s, const struct sibling *one, 
 		return -errno;
 	if (!S_ISREG(st.st_mode) || !file_id_eq(file_id_of(&st), one->id))
 		return -ESTALE;
-	o.offset = at;
 	o.mtime_us = stat_mtime_us(&st);
 	o.size = st.st_size;
-	r = one->encoding == ENCODING_NONE ? open_plain(&o, at) : open_encoded(&o, one->encoding, at, fp);
+	r = one->encoding == ENCODING_NONE ? open_plain(&o, wanted->at) : open_encoded(&o, one->encoding, wanted);
 	if (r < 0)
 		return r;
 	*ret = o;
@@ -342,7 +348,13 @@ static int sibling_open_at(const struct siblings *s, const struct sibling *one, 
 
 int sibling_open(const struct siblings *s, const struct sibling *one, uint64_t at, struct opened *ret)
 {
-	return sibling_open_at(s, one, at, NULL, ret);
+	return sibling_open_at(s, one, &(struct wanted){ .at = at }, ret);
+}
+
+/* What is damaged, or too short, before the position cannot be continued at it. */
+static bool no_match(int r)
+{
+	return r == -ENODATA || r == -EBADMSG || r == -EFBIG || r == -ENOTSUP;
 }
 
 int sibling_match(const struct siblings *s, const struct sibling *one, const struct fingerprint *fp,
@@ -353,14 +365,34 @@ int sibling_match(const struct siblings *s, const struct sibling *one, const str
 
 	if (one->encoding == ENCODING_NONE && one->size < (int64_t)MAX(fp->offset, (uint64_t)fp->head_size))
 		return 0;
-	r = sibling_open_at(s, one, fp->offset, fp, &o);
-	/* what is damaged or too short before the position cannot be continued at it */
-	if (r == -ENODATA || r == -EBADMSG || r == -EFBIG || r == -ENOTSUP)
+	r = sibling_open_at(s, one, &(struct wanted){ .at = fp->offset, .fp = fp, .head = &edge_none }, &o);
+	if (no_match(r))
 		return 0;
 	if (r >= 0)
 		r = fingerprint_fits(fp, &o.head, &o.tail);
 	if (r <= 0)
 		return r;
+	*ret = o;
+	o = (struct opened)OPENED_INIT;
+	return 1;
+}
+
+int sibling_match_shorter(const struct siblings *s, const struct sibling *one, const struct fingerprint *fp,
+			  const struct edge *head, struct opened *ret)
+{
+	_cleanup_(opened_done) struct opened o = OPENED_INIT;
+	struct wanted wanted = { .at = fp->offset, .fp = fp, .head = head, .shorter = true };
+	int r;
+
+	if (one->size == 0 || (one->encoding == ENCODING_NONE && (uint64_t)one->size >= fp->offset))
+		return 0;
+	if (one->encoding == ENCODING_NONE)
+		wanted.at = (uint64_t)one->size;
+	r = sibling_open_at(s, one, &wanted, &o);
+	if (r < 0)
+		return no_match(r) ? 0 : r;
+	if (o.offset == 0 || o.offset >= fp->offset || !fingerprint_begins(fp, head, &o.head))
+		return 0;
 	*ret = o;
 	o = (struct opened)OPENED_INIT;
 	return 1;

@@ -76,5 +76,9 @@ int sibling_open(const struct siblings *s, const struct sibling *one, uint64_t a
 /* The same, at the fingerprint's offset: 1 where the content fits, 0 where it does not. */
 int sibling_match(const struct siblings *s, const struct sibling *one, const struct fingerprint *fp,
 		  struct opened *ret);
+/* The same for a file that ends before the fingerprint's offset, at its end: a copy that was made when we had
+ * not read as far. `head` as for fingerprint_begins(). */
+int sibling_match_shorter(const struct siblings *s, const struct sibling *one, const struct fingerprint *fp,
+			  const struct edge *head, struct opened *ret);
 
 #endif

@@ -19,9 +19,12 @@ static void bounded_free(void *data, void *p)
 	free(p);
 }
 
-ProtobufCMessage *bounded_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_bytes)
+ProtobufCMessage *bounded_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b,
+				 size_t max_bytes)
 {
-	ProtobufCAllocator allocator = { .alloc = bounded_alloc, .free = bounded_free, .allocator_data = &max_bytes };
+	ProtobufCAllocator allocator = { .alloc = bounded_alloc,
+					 .free = bounded_free,
+					 .allocator_data = &max_bytes };
 
 	return protobuf_c_message_unpack(descriptor, &allocator, b.len, b.data);
 }

@@ -12,6 +12,7 @@
 
 /* NULL for what is no such message, and for one that would take more than `max_bytes` of memory. To be
  * freed by protobuf_c_message_free_unpacked(message, NULL). */
-ProtobufCMessage *bounded_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_bytes);
+ProtobufCMessage *bounded_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b,
+				 size_t max_bytes);
 
 #endif

@@ -32,7 +32,8 @@ static bool position_ok(const Hallmark__V1__Position *p)
 	for (size_t i = 0; i < p->n_files; i++) {
 		const Hallmark__V1__FilePosition *f = p->files[i];
 
-		if ((f->head.len > 0 && f->head.len != FILE_DIGEST_SIZE) || f->head_size > FILE_DIGESTED_MAX ||
+		if ((f->head.len > 0 && f->head.len != FILE_DIGEST_SIZE) ||
+		    f->head_size > FILE_DIGESTED_MAX ||
 		    (f->tail.len > 0 && f->tail.len != FILE_DIGEST_SIZE) || f->tail_size > FILE_DIGESTED_MAX)
 			return false;
 	}
@@ -79,7 +80,8 @@ static int pae_digest(struct bytes payload, uint8_t ret[static DIGEST_SIZE])
 {
 	_cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	char head[128];
-	int n = snprintf(head, sizeof head, "DSSEv1 %zu %s %zu ", sizeof PAYLOAD_TYPE - 1, PAYLOAD_TYPE, payload.len);
+	int n = snprintf(head, sizeof head, "DSSEv1 %zu %s %zu ", sizeof PAYLOAD_TYPE - 1, PAYLOAD_TYPE,
+			 payload.len);
 
 	if (!ctx)
 		return -ENOMEM;
@@ -114,7 +116,8 @@ static uint8_t *put_envelope_rest(uint8_t *p, struct bytes signature)
 }
 
 /* The most that stands around a payload. */
-#define AROUND_PAYLOAD (FRAME_HEADER_SIZE + 4 * (1 + WIRE_VARINT_MAX) + sizeof PAYLOAD_TYPE - 1 + SIGNATURE_MAX)
+#define AROUND_PAYLOAD \
+	(FRAME_HEADER_SIZE + 4 * (1 + WIRE_VARINT_MAX) + sizeof PAYLOAD_TYPE - 1 + SIGNATURE_MAX)
 
 int frame_seal(const struct signing_key *key, const Hallmark__V1__Batch *batch, struct buf *ret,
 	       uint8_t ret_digest[static DIGEST_SIZE])
@@ -171,8 +174,8 @@ enum frame_status frame_peek(struct bytes b, size_t *ret_len)
 	}
 	version = b.data[4] | (unsigned)b.data[5] << 8;
 	len = b.data[8] | (size_t)b.data[9] << 8 | (size_t)b.data[10] << 16 | (size_t)b.data[11] << 24;
-	if (version < FRAME_VERSION || (version == FRAME_VERSION && (b.data[6] != 0 || b.data[7] != 0)) || len == 0 ||
-	    len > FRAME_MAX - FRAME_HEADER_SIZE)
+	if (version < FRAME_VERSION || (version == FRAME_VERSION && (b.data[6] != 0 || b.data[7] != 0)) ||
+	    len == 0 || len > FRAME_MAX - FRAME_HEADER_SIZE)
 		return FRAME_BAD;
 	*ret_len = FRAME_HEADER_SIZE + len;
 	if (b.len < FRAME_HEADER_SIZE + len)
@@ -198,8 +201,8 @@ static bool take_envelope(struct bytes b, struct bytes *ret_payload, struct byte
 
 	return wire_take_field(&b, 1, ret_payload) && wire_take_field(&b, 2, &type) &&
 	       bytes_eq(type, LIT(PAYLOAD_TYPE)) && wire_take_field(&b, 3, &signature) && b.len == 0 &&
-	       wire_take_field(&signature, 1, ret_signature) && signature.len == 0 && ret_signature->len > 0 &&
-	       ret_signature->len <= SIGNATURE_MAX;
+	       wire_take_field(&signature, 1, ret_signature) && signature.len == 0 &&
+	       ret_signature->len > 0 && ret_signature->len <= SIGNATURE_MAX;
 }
 
 int frame_open(struct bytes frame, struct frame *ret, const char **ret_why)
@@ -251,18 +254,40 @@ void frame_release(struct frame *f)
 	*f = (struct frame){ 0 };
 }
 
-int frame_verify(const struct frame *f)
+/* The last key that was asked for. Frames of one host mostly follow one another, and making a key ready
+ * costs half as much as checking a signature with it. */
+static struct {
+	EVP_PKEY_CTX *ctx;
+	uint8_t key[PUBLIC_KEY_SIZE];
+} verifier;
+
+static int verifier_ready(const uint8_t key[static PUBLIC_KEY_SIZE])
 {
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
-	_cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = NULL;
-	int r = public_key_load(f->batch->key.data, &pkey);
+	int r;
+
+	if (verifier.ctx && memcmp(verifier.key, key, PUBLIC_KEY_SIZE) == 0)
+		return 0;
+	r = public_key_load(key, &pkey);
+	if (r < 0)
+		return r;
+	EVP_PKEY_CTX_free(verifier.ctx);
+	verifier.ctx = EVP_PKEY_CTX_new(pkey, NULL);
+	if (!verifier.ctx)
+		return -ENOMEM;
+	memcpy(verifier.key, key, PUBLIC_KEY_SIZE);
+	return 0;
+}
+
+int frame_verify(const struct frame *f)
+{
+	int r = verifier_ready(f->batch->key.data);
 
 	if (r < 0)
 		return r == -EBADMSG ? 0 : r; /* what is no key has signed nothing */
-	ctx = EVP_PKEY_CTX_new(pkey, NULL);
-	if (!ctx || EVP_PKEY_verify_init(ctx) != 1)
-		return -ENOMEM;
-	r = EVP_PKEY_verify(ctx, f->signature.data, f->signature.len, f->digest, sizeof f->digest);
+	if (EVP_PKEY_verify_init(verifier.ctx) != 1)
+		return -EIO;
+	r = EVP_PKEY_verify(verifier.ctx, f->signature.data, f->signature.len, f->digest, sizeof f->digest);
 	if (r != 1 && ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE)
 		r = -ENOMEM;
 	else
@@ -290,7 +315,8 @@ int events_compress(struct bytes plain, struct buf *ret)
 	r = buf_reserve(ret, ZSTD_compressBound(plain.len));
 	if (r < 0)
 		return r;
-	n = ZSTD_compressCCtx(compress_context, ret->data + ret->len, ret->cap - ret->len, plain.data, plain.len, ZSTD_LEVEL);
+	n = ZSTD_compressCCtx(compress_context, ret->data + ret->len, ret->cap - ret->len, plain.data,
+			      plain.len, ZSTD_LEVEL);
 	if (ZSTD_isError(n))
 		return -ENOMEM;
 	ret->len += n;
@@ -316,7 +342,7 @@ int events_expand(const Hallmark__V1__Batch *batch, struct buf *ret)
 	r = buf_reserve(ret, batch->events_size);
 	if (r < 0)
 		return r;
-	/* in one piece, into memory of the announced size: no window is allocated, however large it claims to be */
+	/* in one piece, into memory of the announced size: no window is allocated, whatever it claims */
 	n = ZSTD_decompress(ret->data, batch->events_size, batch->events.data, batch->events.len);
 	if (n != batch->events_size)
 		return -EBADMSG;

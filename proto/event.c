@@ -201,7 +201,8 @@ static bool fraction_text(unsigned us, unsigned digits, char out[static 9])
 size_t stamp_render(Hallmark__V1__Stamp stamp, unsigned fraction_digits, int utc_offset_min, int64_t time_us,
 		    char out[static STAMP_TEXT_MAX])
 {
-	bool iso = stamp == HALLMARK__V1__STAMP__STAMP_ISO8601 || stamp == HALLMARK__V1__STAMP__STAMP_ISO8601_Z;
+	bool zulu = stamp == HALLMARK__V1__STAMP__STAMP_ISO8601_Z;
+	bool iso = zulu || stamp == HALLMARK__V1__STAMP__STAMP_ISO8601;
 	int64_t seconds = time_us / 1000000, us = time_us % 1000000;
 	char fraction[9], *p = out;
 	struct civil c;
@@ -210,9 +211,11 @@ size_t stamp_render(Hallmark__V1__Stamp stamp, unsigned fraction_digits, int utc
 		seconds--;
 		us += 1000000;
 	}
-	if ((!iso && stamp != HALLMARK__V1__STAMP__STAMP_RFC3164) || utc_offset_min <= -1440 || utc_offset_min >= 1440 ||
-	    (stamp == HALLMARK__V1__STAMP__STAMP_ISO8601_Z && utc_offset_min != 0) ||
-	    fraction_digits > (iso ? sizeof fraction : 0) || !fraction_text((unsigned)us, fraction_digits, fraction) ||
+	if ((!iso && stamp != HALLMARK__V1__STAMP__STAMP_RFC3164) || (zulu && utc_offset_min != 0) ||
+	    utc_offset_min <= -1440 || utc_offset_min >= 1440 ||
+	    fraction_digits > (iso ? sizeof fraction : 0))
+		return 0;
+	if (!fraction_text((unsigned)us, fraction_digits, fraction) ||
 	    !civil_from_seconds(seconds + INT64_C(60) * utc_offset_min, &c))
 		return 0;
 	p = put_clock(iso ? put_iso_date(p, &c) : put_rfc3164(p, &c), &c);
@@ -221,9 +224,9 @@ size_t stamp_render(Hallmark__V1__Stamp stamp, unsigned fraction_digits, int utc
 		memcpy(p, fraction, fraction_digits);
 		p += fraction_digits;
 	}
-	if (stamp == HALLMARK__V1__STAMP__STAMP_ISO8601)
-		p = put_offset(p, utc_offset_min);
-	else if (stamp == HALLMARK__V1__STAMP__STAMP_ISO8601_Z)
+	if (zulu)
 		*p++ = 'Z';
+	else if (iso)
+		p = put_offset(p, utc_offset_min);
 	return (size_t)(p - out);
 }

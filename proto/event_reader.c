@@ -122,12 +122,15 @@ static struct column *take_field(struct event_reader *r, const char **text)
 	memcpy(name, *text, n);
 	name[n] = '\0';
 	*text += n + 1;
-	return bsearch(&(struct column){ .name = name }, r->columns, r->n_columns, sizeof *r->columns, compare_columns);
+	return bsearch(&(struct column){ .name = name }, r->columns, r->n_columns, sizeof *r->columns,
+		       compare_columns);
 }
 
 static int add_piece(struct event_reader *r, uint32_t words, struct column *column)
 {
-	struct piece piece = { .words = words, .words_len = (uint32_t)r->words.len - words, .column = column };
+	struct piece piece = { .words = words,
+			       .words_len = (uint32_t)r->words.len - words,
+			       .column = column };
 
 	return buf_append(&r->pieces, bytes_of(&piece, sizeof piece));
 }
@@ -165,7 +168,8 @@ static int read_text(struct event_reader *r, const char *text, struct shape *sha
 	return k < 0 ? k : add_piece(r, words, NULL);
 }
 
-static int read_meaning(const Hallmark__V1__Template *t, struct event_constant *constants, struct meaning *ret)
+static int read_meaning(const Hallmark__V1__Template *t, struct event_constant *constants,
+			struct meaning *ret)
 {
 	if (!text_is_utf8(bytes_str(t->text)) || !text_is_utf8(bytes_str(t->activity)))
 		return -EBADMSG;
@@ -211,7 +215,8 @@ static int read_templates(struct event_reader *r)
 
 static int check_events(const Hallmark__V1__Events *m)
 {
-	if (m->n_template_ != m->n_origin || m->n_time_delta_us != m->n_origin || m->n_pid_delta != m->n_origin)
+	if (m->n_template_ != m->n_origin || m->n_time_delta_us != m->n_origin ||
+	    m->n_pid_delta != m->n_origin)
 		return -EBADMSG;
 	for (size_t i = 0; i < m->n_origin; i++)
 		if (m->origin[i] >= m->n_origins || m->template_[i] >= m->n_templates)
@@ -235,7 +240,7 @@ int event_reader_new(struct bytes plain, int64_t batch_time_us, struct event_rea
 	r->pieces.max = UNPACKED_FACTOR * (size_t)BATCH_EXPANDED_MAX;
 	r->raw.max = RAW_MAX;
 	r->events = (Hallmark__V1__Events *)bounded_unpack(&hallmark__v1__events__descriptor, plain,
-							    UNPACKED_FACTOR * plain.len + UNPACKED_FLOOR);
+							   UNPACKED_FACTOR * plain.len + UNPACKED_FLOOR);
 	if (!r->events)
 		return -EBADMSG;
 	k = check_events(r->events);
@@ -315,7 +320,8 @@ static int render_header(struct event_reader *r, struct header *h, char pid_text
 {
 	if (h->stamp != HALLMARK__V1__STAMP__STAMP_NONE) {
 		if (r->stamp_len == 0 || r->stamp_time_us != r->time_us)
-			r->stamp_len = stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min, r->time_us, r->stamp);
+			r->stamp_len = stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min,
+						    r->time_us, r->stamp);
 		if (r->stamp_len == 0)
 			return -EBADMSG;
 		r->stamp_time_us = r->time_us;
@@ -360,7 +366,8 @@ static int put_header(struct event_reader *r, struct header *h, char pid_text[st
 
 	if (k < 0)
 		return k;
-	k = reserve_raw(r, h->before.len + h->time.len + h->between.len + h->pid_text.len + h->after.len + message_len);
+	k = reserve_raw(r, h->before.len + h->time.len + h->between.len + h->pid_text.len + h->after.len +
+				   message_len);
 	if (k < 0)
 		return k;
 	h->before = put_raw(r, h->before);

@@ -157,7 +157,8 @@ static bool time_is_given_back(struct event_writer *w, const struct header *h, i
 		w->stamp.fraction_digits = h->fraction_digits;
 		w->stamp.utc_offset_min = h->utc_offset_min;
 		w->stamp.time_us = time_us;
-		w->stamp.len = stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min, time_us, w->stamp.text);
+		w->stamp.len =
+			stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min, time_us, w->stamp.text);
 	}
 	return w->stamp.len > 0 && bytes_eq(h->time, bytes_of(w->stamp.text, w->stamp.len));
 }
@@ -190,8 +191,8 @@ static int header_to_words(struct header *h, bool time_ok, bool pid_ok)
 	return r;
 }
 
-static __attribute__((noinline)) int place_in_words(struct event_writer *w, const struct origin *origin, bool time_ok,
-						     bool pid_ok, size_t room)
+static __attribute__((noinline)) int place_in_words(struct event_writer *w, const struct origin *origin,
+						    bool time_ok, bool pid_ok, size_t room)
 {
 	struct origin changed = *origin;
 	int r = header_to_words(&changed.header, time_ok, pid_ok);
@@ -199,7 +200,8 @@ static __attribute__((noinline)) int place_in_words(struct event_writer *w, cons
 	return r < 0 ? r : origins_place(&w->origins, &changed, room);
 }
 
-static int place_origin(struct event_writer *w, const struct origin *origin, int64_t time_us, uint32_t pid, size_t room)
+static int place_origin(struct event_writer *w, const struct origin *origin, int64_t time_us, uint32_t pid,
+			size_t room)
 {
 	if (origin->has_header) {
 		bool time_ok = time_is_given_back(w, &origin->header, time_us);
@@ -226,7 +228,8 @@ static inline bool take(struct bytes *rest, struct bytes part)
 	return true;
 }
 
-static bool message_is_given_back(const struct wording *wording, const struct bytes *values, struct bytes message)
+static bool message_is_given_back(const struct wording *wording, const struct bytes *values,
+				  struct bytes message)
 {
 	for (size_t i = 0; i < wording->n_fields; i++)
 		if (!take(&message, wording->literals[i]) || !take(&message, values[i]))
@@ -273,7 +276,8 @@ static int wording_text(const struct wording *wording, struct buf *ret)
 	return r < 0 ? r : buf_byte(ret, '\0');
 }
 
-static void constant_messages(const struct meaning *m, Hallmark__V1__Constant *messages, Hallmark__V1__Constant **list)
+static void constant_messages(const struct meaning *m, Hallmark__V1__Constant *messages,
+			      Hallmark__V1__Constant **list)
 {
 	for (size_t i = 0; i < m->n_constants; i++) {
 		hallmark__v1__constant__init(&messages[i]);
@@ -437,14 +441,16 @@ int event_writer_add(struct event_writer *w, const struct origin *origin, int64_
 	size_t raw = message.len + (origin->has_header ? header_size(&origin->header) : 0), most;
 	int place, r;
 
-	if (message.len > EVENT_RAW_MAX || raw - message.len > EVENT_RAW_MAX || origin_text_size(origin) > EVENT_RAW_MAX)
+	if (message.len > EVENT_RAW_MAX || raw - message.len > EVENT_RAW_MAX ||
+	    origin_text_size(origin) > EVENT_RAW_MAX)
 		return -EINVAL;
 	if (wording->n_fields > EVENT_FIELDS_MAX || !message_is_given_back(wording, values, message)) {
 		wording = &wording_unknown;
 		values = &message;
 	}
 	most = event_size_max(wording->n_fields, message.len);
-	if (w->count == EVENTS_TARGET || raw > BATCH_RAW_MAX - w->raw_size || event_writer_size(w) + most > PLAIN_TARGET)
+	if (w->count == EVENTS_TARGET || raw > BATCH_RAW_MAX - w->raw_size ||
+	    event_writer_size(w) + most > PLAIN_TARGET)
 		return -EMSGSIZE;
 	place = place_event(w, origin, time_us, pid, wording, PLAIN_TARGET - most - event_writer_size(w));
 	if (place == -EBADMSG)
@@ -516,7 +522,8 @@ static uint8_t *put_column(uint8_t *p, const struct column *c, const char *name)
 {
 	struct bytes lengths = buf_bytes(&c->lengths), values = buf_bytes(&c->values);
 
-	p = wire_put_head(p, COLUMNS_FIELD, field_size(bytes_str(name)) + field_size(lengths) + field_size(values));
+	p = wire_put_head(p, COLUMNS_FIELD,
+			  field_size(bytes_str(name)) + field_size(lengths) + field_size(values));
 	p = put_field(p, 1, bytes_str(name));
 	p = put_field(p, 2, lengths);
 	return put_field(p, 3, values);

@@ -50,7 +50,9 @@ DEFINE_CLEANUP(struct event_writer *, event_writer_free)
 
 /* Adds one event. `message` is the line without its header, `values` the fields' values (n_fields
  * of the wording). Returns 0, or a negative errno with nothing added: -EMSGSIZE where the batch has
- * no room for it (finish it first), -ENOMEM. */
+ * no room for it (finish it first; an empty one has room for any event), -ENOMEM, and -EINVAL for what no
+ * batch takes: a message, a header or an origin's texts together past EVENT_RAW_MAX, or header parts that
+ * do not follow one another in memory. A full batch fits a frame even where nothing in it compresses. */
 int event_writer_add(struct event_writer *w, const struct origin *origin, int64_t time_us, uint32_t pid,
 		     struct bytes message, struct wording *wording, const struct bytes *values);
 

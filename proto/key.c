@@ -167,7 +167,8 @@ int public_key_load(const uint8_t key[static PUBLIC_KEY_SIZE], EVP_PKEY **ret)
 	/* SubjectPublicKeyInfo is to hold the point uncompressed, as everybody else writes it */
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char[]){ CURVE }, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)key, PUBLIC_KEY_SIZE),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)key,
+						  PUBLIC_KEY_SIZE),
 		OSSL_PARAM_construct_end(),
 	};
 

@@ -9,8 +9,8 @@
 #include "agent/base/buf.h"
 #include "proto/event.h"
 
-#define ORIGINS_MAX 4096u                   /* in one batch */
-#define ORIGINS_TEXT_MAX (1024u * 1024)     /* the texts of all of them */
+#define ORIGINS_MAX 4096u               /* in one batch */
+#define ORIGINS_TEXT_MAX (1024u * 1024) /* the texts of all of them */
 #define ORIGIN_SLOTS (2 * ORIGINS_MAX)
 
 struct origins {

@@ -92,7 +92,8 @@ int text_escape(struct buf *out, struct bytes b)
 
 		b = bytes_from(b, n);
 		if (r == 0 && b.len > 0) {
-			const char code[4] = { '\\', 'x', hex_digits[b.data[0] >> 4], hex_digits[b.data[0] & 15] };
+			const char code[4] = { '\\', 'x', hex_digits[b.data[0] >> 4],
+					       hex_digits[b.data[0] & 15] };
 
 			r = buf_append(out, b.data[0] == '\\' ? LIT("\\\\") : bytes_of(code, sizeof code));
 			b = bytes_from(b, 1);
@@ -273,7 +274,8 @@ int text_to_span(const char *s, uint64_t *ret_us)
 
 int text_to_bool(const char *s, bool *ret)
 {
-	static const char *const words[2][4] = { { "no", "false", "off", "0" }, { "yes", "true", "on", "1" } };
+	static const char *const words[2][4] = { { "no", "false", "off", "0" },
+						 { "yes", "true", "on", "1" } };
 
 	for (unsigned i = 0; i < 8; i++)
 		if (strcasecmp(s, words[i / 4][i % 4]) == 0) {
@@ -290,7 +292,8 @@ int text_to_bool(const char *s, bool *ret)
 int64_t civil_to_seconds(int year, int month, int day, int hour, int minute, int second)
 {
 	int64_t y = month > 2 ? year : year - 1, month_from_march = (month + 9) % 12;
-	int64_t days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * month_from_march + 2) / 5 + day - 1 - 719468;
+	int64_t days =
+		365 * y + y / 4 - y / 100 + y / 400 + (153 * month_from_march + 2) / 5 + day - 1 - 719468;
 
 	return ((days * 24 + hour) * 60 + minute) * 60 + second;
 }
@@ -334,9 +337,10 @@ size_t text_time(int64_t time_us, char out[static TEXT_TIME_MAX])
 		fraction += 1000000;
 	}
 	if (!civil_from_seconds(seconds, &c))
-		return (size_t)snprintf(out, TEXT_TIME_MAX, "@%lld.%06lld", (long long)seconds, (long long)fraction);
-	return (size_t)snprintf(out, TEXT_TIME_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%06lldZ", c.year, c.month, c.day,
-				c.hour, c.minute, c.second, (long long)fraction);
+		return (size_t)snprintf(out, TEXT_TIME_MAX, "@%lld.%06lld", (long long)seconds,
+					(long long)fraction);
+	return (size_t)snprintf(out, TEXT_TIME_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%06lldZ", c.year, c.month,
+				c.day, c.hour, c.minute, c.second, (long long)fraction);
 }
 
 /* Takes exactly `width` digits, which mean `min` to `max`, and the separator before them (0: none). */
@@ -419,14 +423,16 @@ static bool take_timestamp(const char *s, int64_t *ret_us)
 		if (!take_part(&s, '\0', 2, 0, 23, &c.hour) || !take_part(&s, ':', 2, 0, 59, &c.minute))
 			return false;
 		/* 60: a leap second, which counts as the first second of the next minute */
-		if ((rfc3339 || *s == ':') && (!take_part(&s, ':', 2, 0, 60, &c.second) || !take_fraction(&s, &us)))
+		if ((rfc3339 || *s == ':') &&
+		    (!take_part(&s, ':', 2, 0, 60, &c.second) || !take_fraction(&s, &us)))
 			return false;
 		if ((rfc3339 || *s != '\0') && !take_offset(&s, &offset))
 			return false;
 	}
 	if (*s != '\0')
 		return false;
-	*ret_us = (civil_to_seconds(c.year, c.month, c.day, c.hour, c.minute, c.second) - offset) * 1000000 + us;
+	*ret_us = (civil_to_seconds(c.year, c.month, c.day, c.hour, c.minute, c.second) - offset) * 1000000 +
+		  us;
 	return true;
 }
 
@@ -443,7 +449,8 @@ int text_to_time(const char *s, int64_t now_us, int64_t *ret_us)
 		r = take_number(&s, &n);
 		if (r == 0 && *s != '\0')
 			r = -EINVAL;
-		if (r == 0 && (n > (uint64_t)INT64_MAX / 1000000 || __builtin_mul_overflow((int64_t)n, 1000000, &us)))
+		if (r == 0 &&
+		    (n > (uint64_t)INT64_MAX / 1000000 || __builtin_mul_overflow((int64_t)n, 1000000, &us)))
 			r = -ERANGE;
 	} else {
 		r = text_to_span(*s == '-' ? s + 1 : s, &n);

@@ -30,22 +30,22 @@ WAYS = {
 
 
 class Writer(threading.Thread):
-    """Writes as rsyslog does: one open file; after a signal it writes on for a while, then opens it anew."""
+    """Writes as rsyslog does: one open file; told to open it anew (by a file, `hup`), it first writes on for a while."""
 
-    def __init__(self, path):
+    def __init__(self, path, hup):
         super().__init__(daemon=True)
-        self.path, self.count, self.running, self.signal = path, 0, True, threading.Event()
+        self.path, self.hup, self.count, self.running = path, hup, 0, True
 
     def run(self):
         log, begin, reopen_at = open(self.path, "ab", buffering=0), time.monotonic(), None
         while self.running or reopen_at:
             now = time.monotonic()
-            if self.signal.is_set():
-                self.signal.clear()
+            if not reopen_at and os.path.exists(self.hup):
                 reopen_at = now + 0.02
             if reopen_at and now >= reopen_at:
                 log.close()
                 log, reopen_at = open(self.path, "ab", buffering=0), None
+                os.unlink(self.hup)
             while self.count < int((now - begin) * RATE):
                 self.count += 1
                 line = auth_line(self.count).encode()
@@ -56,39 +56,46 @@ class Writer(threading.Thread):
         log.close()
 
 
-def rotate(top, writer):
+# What is compressed at once must not be written to any more: logrotate runs postrotate before it compresses.
+SIGNAL = "postrotate\n  touch %s\n%sendscript"
+WAIT = "  while [ -e %s ]; do sleep 0.01; done\n"
+
+
+def rotate(top):
     done = subprocess.run(["logrotate", "-f", "-s", top + "/logrotate.state", top + "/logrotate.conf"],
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    writer.signal.set()
     time.sleep(0.15)
 
 
 def play(agent, way):
     """Rotations in every state of the agent; returns how many lines there were."""
-    top, log = agent.top, agent.top + "/auth.log"
+    top, log, hup = agent.top, agent.top + "/auth.log", agent.top + "/hup"
+    if "copytruncate" not in way:
+        at_once = "compress" in way and "delaycompress" not in way
+        way += "\n" + SIGNAL % (hup, WAIT % hup if at_once else "")
     with open(top + "/logrotate.conf", "w") as conf:
         conf.write("%s {\nrotate 100\nsu root root\n%s\n}\n" % (log, way))
     open(log, "w").close()
     agent.configure(files=[log])
-    writer = Writer(log)
+    writer = Writer(log, hup)
     writer.start()
     # dateformat tells the seconds apart
     pause = 1.1 if "%s" in way else 0.15
     agent.start()
     for _ in range(3):  # while it runs
         time.sleep(pause)
-        rotate(top, writer)
+        rotate(top)
     agent.stop()
     for _ in range(3):  # while it is down
         time.sleep(pause)
-        rotate(top, writer)
+        rotate(top)
     agent.start()
     time.sleep(pause - 0.1)
-    rotate(top, writer)  # while it catches up
+    rotate(top)  # while it catches up
     agent.kill()
     time.sleep(pause)
-    rotate(top, writer)
+    rotate(top)
     agent.start()
     time.sleep(0.3)
     writer.running = False

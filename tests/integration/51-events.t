@@ -174,6 +174,7 @@ time.sleep(0.1)
 spool = Spool(OTHER)
 spool.add("a new chain")
 follower.expect("a chain that begins anew", "a new chain")
+time.sleep(0.1)
 shutil.move(f"{top}/spool", f"{top}/retired-too")
 spool = Spool(KEY)
 for number in ("1", "2", "3"):

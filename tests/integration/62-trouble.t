@@ -115,7 +115,7 @@ def test_io_error(faults):
     """The fsync of the third batch fails once: its segment is abandoned, the batch goes to the next one."""
     agent, log = new_agent()
     with agent:
-        agent.start(env={"LD_PRELOAD": faults, "HALLMARK_FAULTS": "fdatasync:.seg:3:EIO"})
+        agent.start(env={"LD_PRELOAD": faults, "HALLMARK_FAULTS": "fdatasync:.seg:EIO:3"})
         agent.wait_sequence(1)
         for n in range(1, 11):
             write(log, [n])

@@ -10,7 +10,9 @@ import base64
 import collections
 import datetime
 
-LATE_S = 3.0      # between an action's end and its line, on a busy machine
+from realhost import UIDS
+
+LATE_S = 10.0     # between an action's end and its line, on a busy machine
 EARLY_S = 1.0     # traditional time stamps are cut to a second
 USER_BYTES = 100  # what sshd logs of a user name
 REASONS = {"bad-password": "incorrect-password"}  # what a template calls it, where that differs
@@ -205,7 +207,8 @@ def scans(truth, events):
 
 def sudo_logs(fact):
     """sudo-rs says nothing about what it refuses."""
-    return fact["what"] == "sudo" and (fact["outcome"] == "success" or not fact["program"].endswith(("sudo-rs", "cargo/bin/sudo")))
+    is_rs = fact.get("program", "").endswith(("sudo-rs", "cargo/bin/sudo"))
+    return fact["what"] == "sudo" and (fact["outcome"] == "success" or not is_rs)
 
 
 def sudo_commands(events):
@@ -297,6 +300,17 @@ def hold(tap, label, truth, events):
         if needs.get(check, "ssh-login") in kinds:
             complaints = list(check(truth, events))
             tap.ok(not complaints, f"{label}: {text}", *complaints[:20])
+
+
+def hold_writers(tap, label, events):
+    """By the journal's word: root wrote what decides. A session's end is told by the child that runs as the user."""
+    sshd = [e for e in events if is_sshd(e) and e["kind"] in ("authentication", "session")]
+    logoffs = [e for e in sshd if e["activity"] == "logoff"]
+    decisive = [e for e in sshd if e["activity"] != "logoff"]
+    wrong = [e for e in decisive if e["provenance"]["uid"] != 0]
+    wrong += [e for e in logoffs if e["provenance"]["uid"] not in (0, UIDS[e["user"]])]
+    tap.ok(decisive and logoffs and not wrong, f"{label}: what sshd says, root wrote, or the user whose session it ends",
+           *wrong)
 
 
 def hold_known(tap, label, events):

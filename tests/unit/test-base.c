@@ -135,12 +135,12 @@ TEST(a_file_is_replaced_whole_and_with_its_mode)
 
 	assert_int_equal(replace_file_at(p.fd, "f", LIT("first"), 0644, true), 0);
 	assert_int_equal(replace_file_at(p.fd, "f", LIT("second"), 0600, false), 0);
+	assert_int_equal(replace_file_at(p.fd, "g", LIT("x"), 0644, false), 0);
 	(void)umask(mask);
 	assert_int_equal(read_file_at(p.fd, "f", true, &b), 0);
 	assert_bytes_equal(buf_bytes(&b), "second");
 	assert_int_equal(fstatat(p.fd, "f", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(replace_file_at(p.fd, "g", LIT("x"), 0644, false), 0);
 	assert_int_equal(fstatat(p.fd, "g", &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0644);
 	remove_place(&p, (const char *const[]){ "f", "g", NULL });
@@ -167,12 +167,17 @@ TEST(a_failed_replacement_leaves_the_old_file_and_nothing_else)
 TEST(a_file_that_is_too_large_is_not_read_in_part)
 {
 	struct place p = new_place();
-	_cleanup_(buf_done) struct buf b = BUF_INIT(10);
+	_cleanup_(buf_done) struct buf b = BUF_INIT(40000);
+	static const uint8_t large[40000];
 
-	assert_int_equal(replace_file_at(p.fd, "f", LIT("12345678"), 0600, false), 0);
+	assert_int_equal(replace_file_at(p.fd, "f", bytes_of(large, sizeof large), 0600, false), 0);
 	assert_int_equal(buf_str(&b, "abc"), 0);
 	assert_int_equal(read_file_at(p.fd, "f", false, &b), -EMSGSIZE);
 	assert_bytes_equal(buf_bytes(&b), "abc");
+	buf_clear(&b);
+	assert_int_equal(read_file_at(p.fd, "f", false, &b), 0);
+	assert_int_equal(b.len, sizeof large);
+	assert_int_equal(replace_file_at(p.fd, "f", LIT("12345678"), 0600, false), 0);
 	assert_int_equal(read_file_at(p.fd, "none", false, &b), -ENOENT);
 	assert_int_equal(symlinkat("f", p.fd, "link"), 0);
 	buf_clear(&b);

@@ -25,13 +25,17 @@ TEST(every_word_of_the_enumerations_means_its_number)
 	for (unsigned i = 0; i <= HALLMARK__V1__OUTCOME__OUTCOME_FAILURE; i++) {
 		Hallmark__V1__Outcome outcome;
 
-		assert_int_equal(outcome_from_name(bytes_str(outcome_name((Hallmark__V1__Outcome)i)), &outcome), 0);
+		assert_int_equal(outcome_from_name(bytes_str(outcome_name((Hallmark__V1__Outcome)i)),
+						   &outcome),
+				 0);
 		assert_int_equal(outcome, i);
 	}
 	for (unsigned i = 0; i <= HALLMARK__V1__SEVERITY__SEVERITY_HIGH; i++) {
 		Hallmark__V1__Severity severity;
 
-		assert_int_equal(severity_from_name(bytes_str(severity_name((Hallmark__V1__Severity)i)), &severity), 0);
+		assert_int_equal(severity_from_name(bytes_str(severity_name((Hallmark__V1__Severity)i)),
+						    &severity),
+				 0);
 		assert_int_equal(severity, i);
 	}
 	assert_string_equal(kind_name(HALLMARK__V1__KIND__KIND_EVIDENCE_LOSS), "evidence_loss");
@@ -72,8 +76,10 @@ TEST(a_field_name_keeps_its_number)
 
 TEST(what_cannot_stand_between_braces_is_no_field_name)
 {
-	static const char *const names[] = { "",  "a b", "a}", "{a", "a\n", "\xc3\xa9", "a:b",
-					     "a23456789_123456789_123456789_123456789_123456789_123456789_12345" };
+	static const char *const names[] = {
+		"",    "a b",	   "a}",  "{a",
+		"a\n", "\xc3\xa9", "a:b", "a23456789_123456789_123456789_123456789_123456789_123456789_12345"
+	};
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++) {
 		assert_false(event_name_ok(names[i]));
@@ -159,7 +165,8 @@ TEST(stamps_are_written_as_the_sources_write_them)
 
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
 		char text[STAMP_TEXT_MAX];
-		size_t n = stamp_render(cases[i].stamp, cases[i].digits, cases[i].offset, cases[i].time_us, text);
+		size_t n = stamp_render(cases[i].stamp, cases[i].digits, cases[i].offset, cases[i].time_us,
+					text);
 
 		assert_int_equal(n, strlen(cases[i].text));
 		if (n > 0)
@@ -183,8 +190,8 @@ TEST(stamps_agree_with_strftime)
 		t = (time_t)seconds;
 		assert_non_null(gmtime_r(&t, &tm));
 		ours[stamp_render(ISO_Z, 0, 0, seconds * 1000000, ours)] = '\0';
-		(void)snprintf(theirs, sizeof theirs, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-			       tm.tm_hour, tm.tm_min, tm.tm_sec);
+		(void)snprintf(theirs, sizeof theirs, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900,
+			       tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 		assert_string_equal(ours, theirs);
 		ours[stamp_render(RFC3164, 0, 0, seconds * 1000000, ours)] = '\0';
 		assert_in_range(strftime(theirs, sizeof theirs, "%b %e %H:%M:%S", &tm), 1, sizeof theirs);

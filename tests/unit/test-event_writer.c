@@ -78,7 +78,8 @@ TEST(a_full_batch_fits_a_frame_whatever_is_in_it)
 {
 	_cleanup_(event_writer_freep) struct event_writer *w = new_writer();
 	_cleanup_(signing_key_freep) struct signing_key *key = NULL;
-	_cleanup_(buf_done) struct buf plain = BUF_INIT(BATCH_EXPANDED_MAX), packed = BUF_INIT(BATCH_EXPANDED_MAX);
+	_cleanup_(buf_done) struct buf plain = BUF_INIT(BATCH_EXPANDED_MAX),
+				       packed = BUF_INIT(BATCH_EXPANDED_MAX);
 	_cleanup_(buf_done) struct buf frame = BUF_INIT(FRAME_MAX);
 	_cleanup_(freep) uint8_t *line = malloc(EVENT_RAW_MAX);
 	uint8_t run_id[16] = { 1 }, digest[DIGEST_SIZE];
@@ -99,7 +100,7 @@ TEST(a_full_batch_fits_a_frame_whatever_is_in_it)
 	events_compress_trim();
 	assert_in_range(packed.len, plain.len, 800000);
 	assert_int_equal(signing_key_generate(&key), 0);
-	host.name = (char *)(uintptr_t)"host";
+	host.name = (char *)(uintptr_t) "host";
 	batch.host = &host;
 	batch.run_id = (ProtobufCBinaryData){ sizeof run_id, run_id };
 	batch.sequence = 1;
@@ -122,7 +123,8 @@ static size_t fill(struct event_writer *w, size_t program_len, struct bytes mess
 	memset(program, 'p', sizeof program);
 	do {
 		if (program_len > 1)
-			(void)snprintf(program, sizeof program, "%0*zu", (int)program_len, event_writer_count(w));
+			(void)snprintf(program, sizeof program, "%0*zu", (int)program_len,
+				       event_writer_count(w));
 		r = add_message(w, bytes_of(program, program_len), message);
 	} while (r == 0 && event_writer_count(w) < 1000000);
 	assert_int_equal(r, -EMSGSIZE);
@@ -192,8 +194,10 @@ static bool make_variant(struct variant *v, unsigned i)
 {
 	struct origin *o = &v->origin;
 	struct provenance *p = &o->provenance;
-	struct bytes *const texts[] = { &o->program, &o->host, &p->transport, &p->boot_id, &p->exe, &p->comm, &p->unit, &p->message_id };
-	uint64_t *const numbers[] = { &p->uid, &p->gid, &p->audit_loginuid, &p->audit_session, &p->syslog_pid, &p->facility };
+	struct bytes *const texts[] = { &o->program, &o->host, &p->transport, &p->boot_id,
+					&p->exe,     &p->comm, &p->unit,      &p->message_id };
+	uint64_t *const numbers[] = { &p->uid,		 &p->gid,	 &p->audit_loginuid,
+				      &p->audit_session, &p->syslog_pid, &p->facility };
 	const Hallmark__V1__Stamp stamp = HALLMARK__V1__STAMP__STAMP_ISO8601;
 	size_t len = 0;
 
@@ -212,9 +216,11 @@ static bool make_variant(struct variant *v, unsigned i)
 		o->header.stamp = i == 31 ? HALLMARK__V1__STAMP__STAMP_ISO8601_Z : stamp;
 		o->header.utc_offset_min = i == 32 ? 60 : 0;
 		o->header.fraction_digits = i == 33 ? 1 : 0;
-		o->header.time = put(v, &len, i == 31 ? "1970-01-01T00:00:09Z" :
-					      i == 32 ? "1970-01-01T01:00:09+01:00" :
-					      i == 33 ? "1970-01-01T00:00:09.0+00:00" : "1970-01-01T00:00:09+00:00");
+		o->header.time = put(v, &len,
+				     i == 31   ? "1970-01-01T00:00:09Z"
+				     : i == 32 ? "1970-01-01T01:00:09+01:00"
+				     : i == 33 ? "1970-01-01T00:00:09.0+00:00"
+					       : "1970-01-01T00:00:09+00:00");
 		o->header.between = put(v, &len, i == 34 ? "(" : "[");
 		o->header.has_pid = i != 35;
 		o->header.pid_text = put(v, &len, i == 35 ? "" : "17");
@@ -236,7 +242,9 @@ TEST(origins_that_differ_in_one_part_stay_apart)
 	for (unsigned i = 0; make_variant(&v, i); i++) {
 		for (unsigned k = 0; k < 2; k++) {
 			(void)make_variant(&v, k == 0 ? 99 : i);
-			assert_int_equal(event_writer_add(w, &v.origin, 9000000, 17, v.message, &wording_unknown, &v.message), 0);
+			assert_int_equal(event_writer_add(w, &v.origin, 9000000, 17, v.message,
+							  &wording_unknown, &v.message),
+					 0);
 		}
 	}
 	assert_int_equal(event_writer_finish(w, 0, &plain), 0);
@@ -252,15 +260,21 @@ TEST(origins_that_differ_in_one_part_stay_apart)
 			assert_int_equal(e.origin.source, v.origin.source);
 			assert_int_equal(e.origin.has_header, v.origin.has_header);
 			assert_int_equal(e.origin.has_provenance, v.origin.has_provenance);
-			assert_true(bytes_eq(e.origin.program, v.origin.program) && bytes_eq(e.origin.host, v.origin.host));
+			assert_true(bytes_eq(e.origin.program, v.origin.program) &&
+				    bytes_eq(e.origin.host, v.origin.host));
 			assert_true(a->stamp == b->stamp && a->utc_offset_min == b->utc_offset_min &&
 				    a->fraction_digits == b->fraction_digits && a->has_pid == b->has_pid);
-			assert_true(bytes_eq(a->before, b->before) && bytes_eq(a->time, b->time) && bytes_eq(a->between, b->between) &&
-				    bytes_eq(a->pid_text, b->pid_text) && bytes_eq(a->after, b->after));
-			assert_true(p->uid == q->uid && p->gid == q->gid && p->audit_loginuid == q->audit_loginuid && p->audit_session == q->audit_session &&
-				    p->syslog_pid == q->syslog_pid && p->facility == q->facility);
-			assert_true(bytes_eq(p->transport, q->transport) && bytes_eq(p->boot_id, q->boot_id) && bytes_eq(p->exe, q->exe) &&
-				    bytes_eq(p->comm, q->comm) && bytes_eq(p->unit, q->unit) && bytes_eq(p->message_id, q->message_id));
+			assert_true(bytes_eq(a->before, b->before) && bytes_eq(a->time, b->time) &&
+				    bytes_eq(a->between, b->between) && bytes_eq(a->pid_text, b->pid_text) &&
+				    bytes_eq(a->after, b->after));
+			assert_true(p->uid == q->uid && p->gid == q->gid &&
+				    p->audit_loginuid == q->audit_loginuid &&
+				    p->audit_session == q->audit_session && p->syslog_pid == q->syslog_pid &&
+				    p->facility == q->facility);
+			assert_true(bytes_eq(p->transport, q->transport) &&
+				    bytes_eq(p->boot_id, q->boot_id) && bytes_eq(p->exe, q->exe) &&
+				    bytes_eq(p->comm, q->comm) && bytes_eq(p->unit, q->unit) &&
+				    bytes_eq(p->message_id, q->message_id));
 		}
 	}
 }
@@ -298,7 +312,9 @@ TEST(a_batch_has_the_highest_severity_in_it)
 	_cleanup_(event_writer_freep) struct event_writer *w = new_writer();
 	struct bytes nothing[1] = { { 0 } };
 	struct origin o = { .provenance = PROVENANCE_NONE };
-	struct wording grave = { .meaning = { .activity = "", .severity = HALLMARK__V1__SEVERITY__SEVERITY_HIGH }, .literals = nothing };
+	struct wording grave = { .meaning = { .activity = "",
+					      .severity = HALLMARK__V1__SEVERITY__SEVERITY_HIGH },
+				 .literals = nothing };
 
 	assert_int_equal(event_writer_add(w, &o, 0, 0, BYTES_NONE, &grave, nothing), 0);
 	assert_int_equal(add_message(w, LIT("p"), LIT("x")), 0);

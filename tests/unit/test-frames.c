@@ -148,6 +148,20 @@ TEST(a_run_of_damage_is_told_once_with_its_length)
 	assert_string_equal(meet(save(&b, "file")), "D4 F1 D4000009 F2 D3 F3 D1");
 }
 
+TEST(a_frame_is_found_wherever_a_read_ends)
+{
+	for (size_t n = 65536 - 16; n < 65536 + 2; n++) {
+		_cleanup_(bench_done) struct bench b;
+		char expected[64];
+
+		bench_init(&b);
+		put_many(&b, 'j', n);
+		put(&b, maker_next(&b.maker, 10));
+		(void)snprintf(expected, sizeof expected, "D%zu F1", n);
+		assert_string_equal(meet(save(&b, "file")), expected);
+	}
+}
+
 TEST(a_damaged_frame_does_not_hide_the_next)
 {
 	_cleanup_(bench_done) struct bench b;
@@ -418,12 +432,12 @@ TEST(a_segment_of_another_key_or_without_a_signature_makes_nothing_void)
 	put(&b, maker_next(&b.maker, 1));
 	put(&b, maker_next(&b.maker, 1));
 	(void)save(&b, SEG(1));
-	other.sequence = 2;
-	put(&b, maker_next(&other, 1));
-	(void)save(&b, SEG(2));
 	b.maker.sequence = 2;
 	put(&b, maker_next(&b.maker, 1));
 	b.file.data[b.file.len - 1] ^= 1;
+	(void)save(&b, SEG(2));
+	other.sequence = 2;
+	put(&b, maker_next(&other, 1));
 	(void)save(&b, SEG(3));
 	assert_string_equal(meet(b.place.path), "F1 F2 F3 F3 F3");
 }
@@ -449,6 +463,7 @@ TEST(nothing_behind_the_committed_end_is_read)
 	assert_string_equal(meet_limited(paths, 1, 2, end), "F1 F2 F3 F4");
 	assert_string_equal(meet_limited(paths, 1, 2, UINT64_MAX), "F1 F2 F3 F4 F5");
 	assert_string_equal(meet_limited(paths, 1, 1, UINT64_MAX), "F1 F2 D4");
+	assert_string_equal(meet_limited(paths, 1, 2, 0), "F1 F2 D4");
 	assert_string_equal(meet_limited(paths, 1, 1, 0), "");
 	assert_string_equal(meet_limited(paths, 1, 0, 0), "");
 	assert_string_equal(meet(b.place.path), "F1 F2 F3 F4 F5 F6");

@@ -51,14 +51,18 @@ static struct bytes add_str(struct line *l, const char *s)
 }
 
 /* A typical line of a log file, and its origin. */
-static struct bytes typical(struct line *l, struct origin *o, int64_t time_us, uint32_t pid, const char *message)
+static struct bytes typical(struct line *l, struct origin *o, int64_t time_us, uint32_t pid,
+			    const char *message)
 {
 	char text[STAMP_TEXT_MAX], number[16];
 	size_t n = stamp_render(HALLMARK__V1__STAMP__STAMP_RFC3164, 0, 0, time_us, text);
 
 	l->len = 0;
 	(void)snprintf(number, sizeof number, "%u", pid);
-	*o = (struct origin){ .source = 1, .program = LIT("sshd"), .host = LIT("host"), .has_header = true,
+	*o = (struct origin){ .source = 1,
+			      .program = LIT("sshd"),
+			      .host = LIT("host"),
+			      .has_header = true,
 			      .provenance = PROVENANCE_NONE };
 	o->header.stamp = HALLMARK__V1__STAMP__STAMP_RFC3164;
 	o->header.has_pid = true;
@@ -152,7 +156,8 @@ TEST(a_line_comes_back_as_raw_line_and_as_fields)
 	assert_int_equal(event_writer_unknown(w), 0);
 	r = read_back(w, &plain);
 	assert_int_equal(event_reader_next(r, &e), 1);
-	assert_bytes_equal(e.raw, "Nov 23 12:53:20 host sshd[812]: Failed password for ro}{ot from 192.0.2.7");
+	assert_bytes_equal(e.raw,
+			   "Nov 23 12:53:20 host sshd[812]: Failed password for ro}{ot from 192.0.2.7");
 	assert_bytes_equal(e.message, "Failed password for ro}{ot from 192.0.2.7");
 	assert_string_equal(e.template_text, "Failed password for {user} from {src_ip}");
 	assert_int_equal(e.time_us, INT64_C(1795438400000000));
@@ -234,7 +239,9 @@ TEST(a_stamp_or_pid_that_cannot_be_given_back_stands_as_it_was)
 		o.header.stamp = HALLMARK__V1__STAMP__STAMP_RFC3164;
 		o.header.has_pid = !cases[i].no_pid;
 		message = add_str(&l, "hello");
-		assert_int_equal(event_writer_add(w, &o, INT64_C(1795438400000000), 812, message, &wording_unknown, &message), 0);
+		assert_int_equal(event_writer_add(w, &o, INT64_C(1795438400000000), 812, message,
+						  &wording_unknown, &message),
+				 0);
 		r = read_back(w, &plain);
 		assert_int_equal(event_reader_next(r, &e), 1);
 		assert_same(e.raw, bytes_of(l.data, l.len));
@@ -247,8 +254,12 @@ TEST(a_stamp_or_pid_that_cannot_be_given_back_stands_as_it_was)
 
 TEST(a_message_that_its_wording_does_not_give_back_is_kept_untyped)
 {
-	static const char *const messages[] = { "Failed password for root from 192.0.2.8", "Failed password for root from 192.0.2.7 ",
-						"Failed password for root from ", "Failed", "", "failed password for root from 192.0.2.7" };
+	static const char *const messages[] = { "Failed password for root from 192.0.2.8",
+						"Failed password for root from 192.0.2.7 ",
+						"Failed password for root from ",
+						"Failed",
+						"",
+						"failed password for root from 192.0.2.7" };
 	_cleanup_(event_writer_freep) struct event_writer *w = new_writer();
 	_cleanup_(event_reader_freep) struct event_reader *r = NULL;
 	_cleanup_(buf_done) struct buf plain = BUF_INIT(BATCH_EXPANDED_MAX);
@@ -260,7 +271,9 @@ TEST(a_message_that_its_wording_does_not_give_back_is_kept_untyped)
 		struct line l;
 		struct origin o;
 
-		assert_int_equal(event_writer_add(w, &o, 0, 1, typical(&l, &o, 0, 1, messages[i]), &failed, values), 0);
+		assert_int_equal(event_writer_add(w, &o, 0, 1, typical(&l, &o, 0, 1, messages[i]), &failed,
+						  values),
+				 0);
 	}
 	assert_int_equal(event_writer_unknown(w), ELEMENTSOF(messages));
 	assert_int_equal(event_writer_severity(w), HALLMARK__V1__SEVERITY__SEVERITY_INFO);
@@ -295,7 +308,9 @@ TEST(a_wording_that_is_no_text_is_never_stored)
 		_cleanup_(event_reader_freep) struct event_reader *r = NULL;
 		_cleanup_(buf_done) struct buf plain = BUF_INIT(BATCH_EXPANDED_MAX);
 		struct wording wording = {
-			.meaning = { .activity = cases[i].activity, .constants = &cases[i].constant, .n_constants = 1 },
+			.meaning = { .activity = cases[i].activity,
+				     .constants = &cases[i].constant,
+				     .n_constants = 1 },
 			.n_fields = 1,
 			.literals = cases[i].literals,
 			.field_ids = &id,
@@ -328,7 +343,8 @@ static struct wording random_wordings[WORDINGS];
 
 static void make_wordings(void)
 {
-	static const char *const literals[] = { "", " ", "{", "}", "{}", "from ", "}{user}", "\xc3\xa9", "user=", "a{{b" };
+	static const char *const literals[] = { "",	 " ",	    "{",	"}",	 "{}",
+						"from ", "}{user}", "\xc3\xa9", "user=", "a{{b" };
 	static const char *const names[] = { "user", "src_ip", "message", "a", "b", "c-d", "e.f" };
 
 	for (size_t i = 0; i < WORDINGS; i++) {
@@ -384,7 +400,8 @@ static void random_header(struct sample *s)
 	h->stamp = (Hallmark__V1__Stamp)random_below(4);
 	h->utc_offset_min = random_below(3) ? 0 : (int)random_below(2000) - 1000;
 	h->fraction_digits = random_below(2) ? 0 : random_below(10);
-	h->time = add(&s->line, bytes_of(text, stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min, s->time_us, text)));
+	h->time = add(&s->line, bytes_of(text, stamp_render(h->stamp, h->fraction_digits, h->utc_offset_min,
+							    s->time_us, text)));
 	s->time_ok = h->time.len > 0 && (random_below(20) || add_random(&s->line, 3).len == 0);
 	h->time.len = s->line.len - h->before.len;
 	h->between = add_random(&s->line, 4);
@@ -467,7 +484,8 @@ static void assert_sample(const struct sample *s, const struct event *e)
 	assert_int_equal(e->origin.has_header, s->origin.has_header);
 	assert_int_equal(e->origin.has_provenance, s->origin.has_provenance);
 	assert_true(a->uid == b->uid && a->gid == b->gid && a->audit_loginuid == b->audit_loginuid &&
-		    a->audit_session == b->audit_session && a->syslog_pid == b->syslog_pid && a->facility == b->facility);
+		    a->audit_session == b->audit_session && a->syslog_pid == b->syslog_pid &&
+		    a->facility == b->facility);
 	assert_same(a->transport, b->transport);
 	assert_same(a->boot_id, b->boot_id);
 	assert_same(a->exe, b->exe);
@@ -506,7 +524,9 @@ TEST(whatever_is_written_is_read_back_to_the_letter)
 			struct sample *s = &samples[i];
 
 			random_sample(s, BATCH_TIME_US);
-			assert_int_equal(event_writer_add(w, &s->origin, s->time_us, s->pid, s->message, s->wording, s->values), 0);
+			assert_int_equal(event_writer_add(w, &s->origin, s->time_us, s->pid, s->message,
+							  s->wording, s->values),
+					 0);
 		}
 		r = read_back(w, &plain);
 		for (size_t i = 0; i < EVENTS; i++) {
@@ -572,7 +592,9 @@ TEST(a_batch_that_was_changed_is_refused_or_read_but_does_no_harm)
 		struct sample s;
 
 		random_sample(&s, BATCH_TIME_US);
-		assert_int_equal(event_writer_add(w, &s.origin, s.time_us, s.pid, s.message, s.wording, s.values), 0);
+		assert_int_equal(event_writer_add(w, &s.origin, s.time_us, s.pid, s.message, s.wording,
+						  s.values),
+				 0);
 	}
 	assert_int_equal(event_writer_finish(w, BATCH_TIME_US, &plain), 0);
 	for (size_t i = 0; i < plain.len; i++) {

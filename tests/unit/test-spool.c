@@ -7,156 +7,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#include "agent/frames.h"
-#include "tests/unit/frame-maker.h"
-
-#define SEGMENT (128u * 1024) /* half of it reserve */
-#define LARGE 20000u          /* three such frames and a fourth that does not fit */
-#define ACCEPTED_MAX 64
-
-/* A spool with its own chain, and what it said was durable. */
-struct bench {
-	struct place place;
-	struct maker maker;
-	struct spool_options options;
-	char directory[PATH_MAX + 16], publish[PATH_MAX + 16], acked[PATH_MAX + 16];
-	struct spool *spool;
-	struct spool_damage damage;
-	uint8_t accepted[ACCEPTED_MAX][DIGEST_SIZE]; /* by sequence, from 1 */
-};
-
-static void bench_done(struct bench *b)
-{
-	faults_set(NULL);
-	spool_close(b->spool);
-	maker_done(&b->maker);
-	place_done(&b->place);
-}
-
-static void bench_init(struct bench *b)
-{
-	memset(b, 0, sizeof *b);
-	place_init(&b->place);
-	maker_init(&b->maker);
-	(void)snprintf(b->directory, sizeof b->directory, "%s/spool", b->place.path);
-	(void)snprintf(b->publish, sizeof b->publish, "%s/run", b->place.path);
-	(void)snprintf(b->acked, sizeof b->acked, "%s/acked", b->place.path);
-	b->options = (struct spool_options){
-		.directory = b->directory,
-		.publish_directory = b->publish,
-		.acked_path = b->acked,
-		.public_key = b->maker.public_key,
-		.cap_bytes = 8 * SEGMENT,
-		.segment_bytes = SEGMENT,
-	};
-}
-
-static int bench_open(struct bench *b)
-{
-	b->spool = spool_close(b->spool);
-	b->damage = (struct spool_damage){ 0 };
-	return spool_open(&b->options, &b->spool, &b->damage);
-}
-
-static void bench_accept(struct bench *b)
-{
-	maker_accept(&b->maker);
-	assert_in_range(b->maker.sequence, 1, ACCEPTED_MAX - 1);
-	memcpy(b->accepted[b->maker.sequence], b->maker.digest, DIGEST_SIZE);
-}
-
-/* Signs and appends the next frame; after a failure the chain stands where it stood. */
-static int bench_append(struct bench *b, size_t ballast)
-{
-	struct bytes frame = maker_seal(&b->maker, ballast);
-	int r = spool_append(b->spool, frame, b->maker.sequence + 1, false);
-
-	if (r == 0)
-		bench_accept(b);
-	return r;
-}
-
-static void bench_fill(struct bench *b, unsigned n, size_t ballast)
-{
-	for (unsigned i = 0; i < n; i++)
-		assert_int_equal(bench_append(b, ballast), 0);
-}
-
-/* The tip is the last frame that was said to be durable, and a reader meets each of them once, in order. Returns how
- * many bytes of damage it met. */
-static uint64_t bench_check(struct bench *b)
-{
-	char *const paths[] = { b->directory };
-	_cleanup_(frames_closep) struct frames *f = NULL;
-	struct frames_result item;
-	uint64_t expected = 1, damage = 0;
-
-	if (b->maker.sequence > 0) {
-		const struct spool_tip *tip = spool_tip(b->spool);
-
-		assert_true(tip->exists);
-		assert_int_equal(tip->frame.batch->sequence, b->maker.sequence);
-		assert_memory_equal(tip->frame.digest, b->maker.previous, DIGEST_SIZE);
-	}
-	assert_int_equal(frames_open(paths, 1, UINT64_MAX, UINT64_MAX, &f), 0);
-	while (frames_next(f, &item) == 0 && item.item != FRAMES_END) {
-		if (item.item == FRAMES_DAMAGE) {
-			damage += item.damage_bytes;
-			continue;
-		}
-		assert_int_equal(item.item, FRAMES_FRAME);
-		assert_int_equal(item.frame.batch->sequence, expected);
-		assert_memory_equal(item.frame.digest, b->accepted[expected], DIGEST_SIZE);
-		expected++;
-	}
-	assert_int_equal(expected, b->maker.sequence + 1);
-	return damage;
-}
-
-static const char *segment_file(unsigned number)
-{
-	static char name[64];
-
-	(void)snprintf(name, sizeof name, "spool/%020u.seg", number);
-	return name;
-}
-
-static bool bench_has(const struct bench *b, unsigned number)
-{
-	return faccessat(b->place.fd, segment_file(number), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static void bench_flip(const struct bench *b, unsigned number, uint64_t offset)
-{
-	_cleanup_(closep) int fd = openat(b->place.fd, segment_file(number), O_RDWR | O_CLOEXEC);
-	uint8_t c;
-
-	assert_int_equal(pread_all(fd, &c, 1, (off_t)offset), 1);
-	c ^= 0x40;
-	assert_int_equal(pwrite_all(fd, bytes_of(&c, 1), (off_t)offset), 0);
-}
-
-static uint64_t bench_nonzero_behind(const struct bench *b, unsigned number, uint64_t offset)
-{
-	_cleanup_(buf_done) struct buf all = BUF_INIT(16 * SEGMENT);
-	uint64_t n = 0;
-
-	assert_int_equal(read_file_at(b->place.fd, segment_file(number), true, &all), 0);
-	for (size_t i = offset; i < all.len; i++)
-		n += all.data[i] != 0;
-	return n;
-}
-
-static void bench_expect_committed(struct bench *b)
-{
-	uint64_t segment, offset, sequence;
-	const struct spool_tip *tip = spool_tip(b->spool);
-
-	assert_int_equal(spool_read_committed(b->publish, &segment, &offset, &sequence), 0);
-	assert_int_equal(sequence, b->maker.sequence);
-	assert_int_equal(segment, tip->segment);
-	assert_int_equal(offset, tip->end);
-}
+#include "tests/unit/spool-bench.h"
 
 /* --- the ordinary run ---------------------------------------------------------------------------------- */
 
@@ -428,6 +279,26 @@ TEST(no_failing_call_loses_or_repeats_anything)
 		}
 }
 
+TEST(a_file_system_without_preallocation_will_do)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct stat st;
+
+	bench_init(&b);
+	assert_int_equal(bench_open(&b), 0);
+	faults_set("fallocate::EOPNOTSUPP:1+");
+	bench_fill(&b, 4, LARGE);
+	assert_int_equal(fstatat(b.place.fd, segment_file(2), &st, 0), 0);
+	assert_int_equal(st.st_size, SEGMENT);
+	faults_set("pwrite:.seg:ENOSPC:1"); /* where the full disk is met now */
+	assert_int_equal(bench_append(&b, 100), -ENOSPC);
+	bench_fill(&b, 4, LARGE);
+	faults_set("fallocate::EINTR:once");
+	bench_fill(&b, 4, LARGE);
+	assert_int_equal(bench_open(&b), 0);
+	assert_int_equal(bench_check(&b), 0);
+}
+
 TEST(a_failed_fsync_abandons_the_segment_and_its_frame_is_void)
 {
 	_cleanup_(bench_done) struct bench b;
@@ -607,288 +478,6 @@ TEST(a_kill_at_any_step_of_recovery_is_recovered_from)
 	}
 }
 
-/* --- damage -------------------------------------------------------------------------------------------- */
-
-TEST(a_frame_torn_at_any_byte_is_cut_off)
-{
-	_cleanup_(bench_done) struct bench b;
-	_cleanup_(buf_done) struct buf torn = BUF_INIT(FRAME_MAX);
-	uint64_t end;
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 3, 40);
-	end = spool_tip(b.spool)->end;
-	b.spool = spool_close(b.spool);
-	assert_int_equal(buf_append(&torn, maker_seal(&b.maker, 40)), 0);
-	for (size_t n = 1; n < torn.len; n++) {
-		place_write(&b.place, segment_file(1), bytes_of(torn.data, n), (off_t)end);
-		assert_int_equal(bench_open(&b), 0);
-		assert_int_equal(bench_check(&b), 0);
-		assert_int_equal(b.damage.bytes, 0);
-		assert_in_range(b.damage.cut_bytes, 1, torn.len);
-		assert_int_equal(bench_nonzero_behind(&b, 1, end), 0);
-		b.spool = spool_close(b.spool);
-	}
-	/* a later part of it reached the disk, and the first did not */
-	place_write(&b.place, segment_file(1), bytes_from(buf_bytes(&torn), 100), (off_t)end + 100);
-	assert_int_equal(bench_open(&b), 0);
-	assert_true(b.damage.cut_bytes > 0);
-	assert_int_equal(bench_nonzero_behind(&b, 1, end), 0);
-	bench_fill(&b, 1, 40);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(bench_check(&b), 0);
-}
-
-TEST(damage_before_the_tip_is_told_and_does_not_hide_it)
-{
-	_cleanup_(bench_done) struct bench b;
-	uint64_t ends[6] = { 0 };
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	for (int i = 1; i <= 5; i++) {
-		bench_fill(&b, 1, 500);
-		ends[i] = spool_tip(b.spool)->end;
-	}
-	bench_flip(&b, 1, ends[1] + 200); /* content of the second, in its events: well-formed all the same */
-	bench_flip(&b, 1, ends[3] + 9);   /* length of the fourth */
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 5);
-	assert_int_equal(b.damage.places, 2);
-	assert_int_equal(b.damage.bytes, ends[2] - ends[1] + ends[4] - ends[3]);
-	assert_int_equal(b.damage.first_segment, 1);
-	assert_int_equal(b.damage.first_offset, ends[1]);
-	assert_int_equal(b.damage.cut_bytes, 0);
-}
-
-TEST(a_tip_with_a_wrong_signature_is_no_tip)
-{
-	_cleanup_(bench_done) struct bench b;
-	uint64_t end;
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 3, 100);
-	end = spool_tip(b.spool)->end;
-	bench_fill(&b, 1, 100);
-	bench_flip(&b, 1, spool_tip(b.spool)->end - 1);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 3);
-	assert_int_equal(spool_tip(b.spool)->end, end);
-	assert_true(b.damage.cut_bytes > 0);
-	assert_int_equal(bench_nonzero_behind(&b, 1, end), 0);
-}
-
-TEST(missing_frames_are_a_place_of_no_bytes)
-{
-	_cleanup_(bench_done) struct bench b;
-	_cleanup_(buf_done) struct buf all = BUF_INIT(4 * SEGMENT);
-	uint64_t ends[4] = { 0 };
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	for (int i = 1; i <= 3; i++) {
-		bench_fill(&b, 1, 500);
-		ends[i] = spool_tip(b.spool)->end;
-	}
-	b.spool = spool_close(b.spool);
-	assert_int_equal(read_file_at(b.place.fd, segment_file(1), true, &all), 0);
-	place_write(&b.place, segment_file(1), bytes_from(buf_bytes(&all), ends[2]), (off_t)ends[1]);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 3);
-	assert_int_equal(b.damage.places, 1);
-	assert_int_equal(b.damage.bytes, 0);
-	assert_int_equal(b.damage.first_offset, ends[1]);
-}
-
-TEST(a_page_that_cannot_be_read_is_damage_and_no_more)
-{
-	_cleanup_(bench_done) struct bench b;
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 60, 500);
-	b.spool = spool_close(b.spool);
-	faults_set("pread:.seg:EIO:once");
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 60);
-	assert_int_equal(b.damage.places, 1);
-	assert_in_range(b.damage.bytes, 4096, 6000);
-	assert_int_equal(b.damage.first_offset, 0);
-}
-
-TEST(a_frame_of_another_key_is_not_the_tip)
-{
-	_cleanup_(bench_done) struct bench b;
-	_cleanup_(maker_done) struct maker other;
-	_cleanup_(buf_done) struct buf frame = BUF_INIT(FRAME_MAX);
-	uint64_t end;
-
-	bench_init(&b);
-	maker_init(&other);
-	other.sequence = 1000;
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 3, 100);
-	end = spool_tip(b.spool)->end;
-	b.spool = spool_close(b.spool);
-	assert_int_equal(buf_append(&frame, maker_next(&other, 100)), 0);
-	place_write(&b.place, segment_file(1), buf_bytes(&frame), (off_t)end);
-	place_write(&b.place, segment_file(9), buf_bytes(&frame), 0);
-	/* whoever does not know the key takes the newest frame's */
-	b.options.read_only = true;
-	b.options.public_key = NULL;
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 1001);
-	b.options.read_only = false;
-	b.options.public_key = b.maker.public_key;
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(bench_check(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->end, end);
-	assert_int_equal(b.damage.cut_bytes, 2 * frame.len);
-	assert_false(bench_has(&b, 9));
-}
-
-TEST(a_spool_of_another_key_only_is_left_alone)
-{
-	_cleanup_(bench_done) struct bench b;
-	_cleanup_(maker_done) struct maker other;
-	uint64_t end;
-
-	bench_init(&b);
-	maker_init(&other);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 4, LARGE);
-	end = spool_tip(b.spool)->end;
-	b.options.public_key = other.public_key;
-	assert_int_equal(bench_open(&b), 0);
-	assert_false(spool_tip(b.spool)->exists);
-	assert_true(b.damage.bytes > 3 * LARGE);
-	assert_int_equal(b.damage.cut_bytes, 0);
-	assert_true(bench_has(&b, 1));
-	assert_true(bench_nonzero_behind(&b, 2, 0) > 0);
-	b.options.public_key = b.maker.public_key;
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(bench_check(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->end, end);
-}
-
-TEST(old_segments_and_frames_put_behind_new_ones_do_not_set_the_chain_back)
-{
-	_cleanup_(bench_done) struct bench b;
-	_cleanup_(buf_done) struct buf first = BUF_INIT(4 * SEGMENT), second = BUF_INIT(4 * SEGMENT);
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 11, LARGE);
-	assert_int_equal(spool_tip(b.spool)->segment, 4);
-	assert_int_equal(read_file_at(b.place.fd, segment_file(1), true, &first), 0);
-	assert_int_equal(read_file_at(b.place.fd, segment_file(2), true, &second), 0);
-	place_write(&b.place, segment_file(4), bytes_of(first.data, 20300), (off_t)spool_tip(b.spool)->end);
-	place_write(&b.place, segment_file(5), buf_bytes(&first), 0);
-	place_write(&b.place, segment_file(6), buf_bytes(&second), 0);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->segment, 4);
-	assert_int_equal(bench_check(&b), 0);
-	assert_int_equal(b.damage.bytes, 0);
-	assert_true(b.damage.cut_bytes > 7 * LARGE);
-	assert_false(bench_has(&b, 5));
-	assert_false(bench_has(&b, 6));
-}
-
-TEST(what_only_has_a_segments_name_is_passed_over)
-{
-	_cleanup_(bench_done) struct bench b;
-	struct stat st;
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 4, LARGE);
-	assert_int_equal(renameat(b.place.fd, "spool/00000000000000000002.seg", b.place.fd,
-				  "spool/00000000000000000070.seg"), 0); /* a gap */
-	assert_int_equal(mkfifoat(b.place.fd, "spool/00000000000000000071.seg", 0600), 0);
-	assert_int_equal(symlinkat("00000000000000000001.seg", b.place.fd, "spool/00000000000000000072.seg"), 0);
-	assert_int_equal(mkdirat(b.place.fd, "spool/00000000000000000073.seg", 0700), 0);
-	assert_int_equal(mkfifoat(b.place.fd, "spool/18446744073709551615.seg", 0600), 0);
-	place_write(&b.place, "spool/18446744073709551614.seg", BYTES_NONE, 0);
-	place_write(&b.place, "spool/18446744073709551616.seg", LIT("x"), 0);
-	place_write(&b.place, "spool/0000000000000000074.seg", LIT("x"), 0);
-	place_write(&b.place, "spool/00000000000000000074.seg.tmp", LIT("x"), 0);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(spool_tip(b.spool)->segment, 70);
-	assert_int_equal(spool_tip(b.spool)->frame.batch->sequence, 4);
-	assert_int_equal(b.damage.places + b.damage.cut_bytes, 0);
-	bench_fill(&b, 4, LARGE);
-	assert_int_equal(spool_tip(b.spool)->segment, 74);
-	assert_int_equal(fstatat(b.place.fd, "spool/00000000000000000072.seg", &st, AT_SYMLINK_NOFOLLOW), 0);
-	assert_true(S_ISLNK(st.st_mode));
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(bench_check(&b), 0);
-}
-
-TEST(junk_without_any_frame_is_kept_told_and_written_behind)
-{
-	_cleanup_(bench_done) struct bench b;
-	uint8_t junk[300];
-
-	bench_init(&b);
-	memset(junk, 'j', sizeof junk);
-	assert_int_equal(mkdirat(b.place.fd, "spool", 0700), 0);
-	place_write(&b.place, segment_file(3), bytes_of(junk, sizeof junk), 0);
-	place_write(&b.place, segment_file(4), BYTES_NONE, 0);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(b.damage.bytes, sizeof junk);
-	assert_int_equal(b.damage.first_segment, 3);
-	assert_int_equal(b.damage.cut_bytes, 0);
-	assert_true(bench_has(&b, 3));
-	assert_false(bench_has(&b, 4));
-	bench_fill(&b, 3, 100);
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(b.damage.places, 0);
-	assert_int_equal(bench_check(&b), 0); /* nothing is missing: an abandoned end */
-}
-
-TEST(a_newer_format_behind_the_tip_is_not_touched)
-{
-	_cleanup_(bench_done) struct bench b;
-	uint64_t end;
-
-	bench_init(&b);
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 3, 100);
-	end = spool_tip(b.spool)->end;
-	b.spool = spool_close(b.spool);
-	place_write(&b.place, segment_file(1), LIT("HMRK\2\0\0\0\4\0\0\0abcd"), (off_t)end);
-	assert_int_equal(bench_open(&b), -EPROTONOSUPPORT);
-	assert_true(bench_nonzero_behind(&b, 1, end) > 0);
-	bench_flip(&b, 1, end); /* no longer one */
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(bench_check(&b), 0);
-}
-
-TEST(a_reader_changes_nothing)
-{
-	_cleanup_(bench_done) struct bench b;
-	uint64_t end;
-
-	bench_init(&b);
-	b.options.read_only = true;
-	assert_int_equal(bench_open(&b), -ENOENT);
-	b.options.read_only = false;
-	assert_int_equal(bench_open(&b), 0);
-	bench_fill(&b, 3, 100);
-	end = spool_tip(b.spool)->end;
-	b.spool = spool_close(b.spool);
-	place_write(&b.place, segment_file(1), LIT("torn"), (off_t)end);
-	place_write(&b.place, segment_file(2), BYTES_NONE, 0);
-	b.options.read_only = true;
-	faults_set("fsync::EIO pwrite::EIO fallocate::EIO ftruncate::EIO unlinkat::EIO rename::EIO");
-	assert_int_equal(bench_open(&b), 0);
-	assert_int_equal(b.damage.cut_bytes, 4);
-	assert_int_equal(bench_nonzero_behind(&b, 1, end), 4);
-	assert_true(bench_has(&b, 2));
-}
-
 /* --- the cap ------------------------------------------------------------------------------------------- */
 
 static void bench_acked(struct bench *b, const char *text)
@@ -1006,6 +595,50 @@ TEST(the_newest_valid_frame_never_goes)
 	bench_accept(&b);
 	memcpy(b.maker.previous, spool_tip(b.spool)->frame.digest, DIGEST_SIZE);
 	assert_int_equal(bench_append(&b, LARGE), 0);
+}
+
+TEST(the_newest_frame_stays_though_a_useless_segment_follows_it)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct spool_lost lost;
+
+	bench_init(&b);
+	b.options.cap_bytes = 2 * SEGMENT;
+	assert_int_equal(bench_open(&b), 0);
+	bench_fill(&b, 3, LARGE);
+	faults_set("fdatasync:.seg:EIO unlinkat:.seg:EIO");
+	assert_int_equal(bench_append(&b, LARGE), -EIO);
+	assert_true(bench_has(&b, 2));
+	assert_int_equal(bench_append(&b, LARGE), -ENOSPC);
+	assert_int_equal(spool_make_room(b.spool, true, &lost), 0);
+	assert_int_equal(lost.segments, 0);
+	assert_true(bench_has(&b, 1));
+	faults_set(NULL);
+	bench_fill(&b, 1, LARGE); /* and it blocks nothing */
+	assert_false(bench_has(&b, 2));
+	assert_int_equal(bench_open(&b), 0);
+	assert_int_equal(bench_check(&b), 0);
+}
+
+TEST(a_larger_segment_of_another_configuration_blocks_nothing)
+{
+	_cleanup_(bench_done) struct bench b;
+	struct spool_lost lost;
+
+	bench_init(&b);
+	b.options.segment_bytes = 4 * SEGMENT;
+	assert_int_equal(bench_open(&b), 0);
+	bench_fill(&b, 10, LARGE);
+	b.options.segment_bytes = SEGMENT;
+	b.options.cap_bytes = 2 * SEGMENT;
+	assert_int_equal(bench_open(&b), 0);
+	bench_fill(&b, 3, LARGE);
+	assert_int_equal(spool_tip(b.spool)->segment, 2);
+	assert_int_equal(spool_make_room(b.spool, true, &lost), 0);
+	assert_int_equal(lost.first_sequence, 1);
+	assert_int_equal(lost.last_sequence, 10);
+	assert_false(bench_has(&b, 1));
+	bench_fill(&b, 3, LARGE);
 }
 
 TEST(a_sparse_file_does_not_count_for_what_it_claims)

@@ -62,14 +62,14 @@ static void show_match(const struct template_match *m, struct bytes message, str
 static const char *fields_of(struct template_set *set, const char *program, const char *message)
 {
 	static char text[4096];
-	_cleanup_(buf_done) struct buf out = BUF_INIT(sizeof text - 1);
+	_cleanup_(buf_done) struct buf out = BUF_INIT(sizeof text);
 	struct template_match m;
 
 	if (!template_match(set, bytes_str(program), bytes_str(message), &m))
 		return "-";
 	show_match(&m, bytes_str(message), &out);
+	assert_int_equal(buf_byte(&out, '\0'), 0);
 	memcpy(text, out.data, out.len);
-	text[out.len] = '\0';
 	return text;
 }
 
