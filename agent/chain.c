@@ -154,6 +154,7 @@ static void host_done(struct chain_host *h)
 		free(h->reasons[i].unit);
 	}
 	free(h->reasons);
+	free(h->programs);
 	free(h->gaps.listed);
 	free(h->breaks.listed);
 	free(h->forks.listed);
@@ -324,6 +325,28 @@ static int reason_of(struct chain_host *h, struct bytes reason, struct bytes uni
 	}
 	*ret = &h->reasons[h->n_reasons++];
 	**ret = l;
+	return 0;
+}
+
+int chain_note_unknown(struct chain *c, const struct frame *f, struct bytes program)
+{
+	struct chain_host *h = host_find(c, f);
+
+	program.len = MIN(program.len, CHAIN_PROGRAM_NAME - 1);
+	for (size_t i = 0; i < h->n_programs; i++)
+		if (same_word(h->programs[i].name, program)) {
+			h->programs[i].lines++;
+			return 0;
+		}
+	if (h->n_programs >= CHAIN_PROGRAMS_MAX)
+		return 0;
+	if (!h->programs)
+		h->programs = calloc(CHAIN_PROGRAMS_MAX, sizeof *h->programs);
+	if (!h->programs)
+		return -ENOMEM;
+	if (program.len > 0)
+		memcpy(h->programs[h->n_programs].name, program.data, program.len);
+	h->programs[h->n_programs++].lines = 1;
 	return 0;
 }
 

@@ -57,6 +57,14 @@ struct chain_list {
 	} *listed; /* MIN(ranges, CHAIN_LISTED_MAX); NULL while there are none */
 };
 
+#define CHAIN_PROGRAMS_MAX 16u
+#define CHAIN_PROGRAM_NAME 32u
+/* Lines of one program that no template knew. */
+struct chain_program {
+	char name[CHAIN_PROGRAM_NAME];
+	uint64_t lines;
+};
+
 #define CHAIN_REASONS_MAX 32u
 struct chain_loss {
 	char *reason, *unit;
@@ -72,6 +80,8 @@ struct chain_host {
 
 	/* counted while frames are added */
 	uint64_t frames, duplicates, events, unknown, bad_events;
+	struct chain_program *programs; /* with unknown lines; what is more than CHAIN_PROGRAMS_MAX counts in `unknown` only */
+	size_t n_programs;
 	uint64_t losses;
 	struct chain_loss *reasons; /* by reason and unit; what is more than CHAIN_REASONS_MAX counts in `losses` only */
 	size_t n_reasons;
@@ -113,6 +123,7 @@ int chain_add(struct chain *c, const struct frame *f);
  * declares in one of them (foreign bytes, of which the first 64 are kept; amount in decimal). */
 void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown);
 void chain_note_bad_events(struct chain *c, const struct frame *f);
+int chain_note_unknown(struct chain *c, const struct frame *f, struct bytes program);
 int chain_note_loss(struct chain *c, const struct frame *f, struct bytes reason, struct bytes amount,
 		    struct bytes unit);
 void chain_note_trouble(struct chain *c, enum chain_trouble which, uint64_t bytes);

@@ -81,6 +81,8 @@ static int print_events(struct printer *p, const struct frame *f, const char *fi
 		if (c && e.meaning.kind == HALLMARK__V1__KIND__KIND_EVIDENCE_LOSS)
 			r = chain_note_loss(c, f, event_get(&e, "loss_reason"), event_get(&e, "loss_amount"),
 					    event_get(&e, "loss_unit"));
+		else if (c && event_is_unknown(&e))
+			r = chain_note_unknown(c, f, e.origin.program);
 		if (r >= 0 && !p->quiet && e.time_us >= p->since_us)
 			r = render_event(&p->out, p->format, p->colour, &e, &place);
 		if (r >= 0)
@@ -106,5 +108,5 @@ int printer_frame(struct printer *p, const struct frame *f, const char *fingerpr
 		return r;
 	if (c)
 		chain_note_events(c, f, t.events, t.unknown);
-	return p->quiet && t.losses == 0 ? 0 : print_events(p, f, fingerprint, c);
+	return p->quiet && t.losses == 0 && t.unknown == 0 ? 0 : print_events(p, f, fingerprint, c);
 }

@@ -137,6 +137,17 @@ static void put_list(struct page *p, const char *label, const struct chain_list 
 	put(p, " (%" PRIu64 " %s)\n", list->sequences, what);
 }
 
+/* Programs whose lines no template knew: for whoever writes the next one. */
+static void put_unknown(struct page *p, const struct chain_host *h)
+{
+	put_count(p, "unknown lines", h->unknown);
+	for (size_t i = 0; i < h->n_programs; i++) {
+		put(p, "    ");
+		put_foreign(p, h->programs[i].name[0] ? h->programs[i].name : "no program");
+		put(p, ": %" PRIu64 "\n", h->programs[i].lines);
+	}
+}
+
 static void put_losses(struct page *p, const struct chain_host *h)
 {
 	put_count(p, "declared losses", h->losses);
@@ -208,7 +219,7 @@ static void put_host(struct page *p, const struct chain_host *h, bool colour)
 		put(p, "not counted: the key is not trusted\n");
 	} else {
 		put_count(p, "events", h->events);
-		put_count(p, "unknown lines", h->unknown);
+		put_unknown(p, h);
 		put_losses(p, h);
 	}
 	put_list(p, "gaps", &h->gaps, h->gaps.sequences == 1 ? "frame is missing" : "frames are missing");
@@ -330,6 +341,21 @@ static void json_losses(struct page *p, const struct chain_host *h)
 	p->first = false;
 }
 
+static void json_programs(struct page *p, const struct chain_host *h)
+{
+	json_key(p, "unknown_programs");
+	put(p, "[");
+	for (size_t i = 0; i < h->n_programs; i++) {
+		put(p, i > 0 ? ",{" : "{");
+		p->first = true;
+		json_string(p, "program", h->programs[i].name);
+		json_number(p, "lines", h->programs[i].lines);
+		put(p, "}");
+	}
+	put(p, "]");
+	p->first = false;
+}
+
 static void json_host(struct page *p, const struct chain_host *h)
 {
 	const char *between = "";
@@ -358,6 +384,7 @@ static void json_host(struct page *p, const struct chain_host *h)
 	json_number(p, "runs_without_farewell", h->runs_cut);
 	json_number(p, "events", h->events);
 	json_number(p, "unknown", h->unknown);
+	json_programs(p, h);
 	json_number(p, "duplicates", h->duplicates);
 	json_number(p, "undecodable", h->bad_events);
 	json_number(p, "clock_backwards", h->backwards);
