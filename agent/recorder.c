@@ -224,7 +224,7 @@ static int recorder_say_damage(struct recorder *rec)
 	const struct spool_damage *d = &rec->damage;
 	int r = 0;
 
-	if (d->bytes > 0) {
+	if (d->places > 0) {
 		r = buf_printf(&detail, "damaged in %" PRIu64 " places, first in segment %" PRIu64 " at offset %" PRIu64,
 			       d->places, d->first_segment, d->first_offset);
 		if (r >= 0)

@@ -32,11 +32,13 @@ struct journal {
 	struct boot_list earlier;
 	uint64_t since_us;
 
-	/* Entries of one journald are numbered one after another, over all its files: if fewer were read than the
-	 * numbers say, then some are missing, whatever libsystemd says (it passes over a damaged file in silence). */
-	sd_id128_t base_seqnum_id;
-	uint64_t base_seqnum, read_since_base;
-	bool has_base;
+	/* One journald numbers its entries one after another, over all its files, though each user's have a sequence
+	 * id of their own: if fewer were read than the numbers say, then some are missing, whatever libsystemd says
+	 * (it passes over a damaged file in silence). */
+	struct journal_place counted_from;
+	uint64_t read_since;
+	bool counts;
+	bool stale; /* files came or went: open anew before the next entry */
 
 	uint64_t read_since_open, read_since_end;
 	unsigned early_ends;
@@ -186,14 +188,14 @@ static void journal_shut(struct journal *s)
 	s->j = NULL;
 	s->held = false;
 	s->moved = false;
+	s->stale = false;
 }
 
-static void journal_set_base(struct journal *s, const struct journal_place *at)
+static void journal_count_from(struct journal *s, const struct journal_place *at)
 {
-	s->has_base = at->has_seqnum && s->unreadable == 0;
-	s->base_seqnum_id = at->seqnum_id;
-	s->base_seqnum = at->seqnum;
-	s->read_since_base = 0;
+	s->counts = at->has_seqnum && s->unreadable == 0;
+	s->counted_from = *at;
+	s->read_since = 0;
 }
 
 static int journal_seek_start(struct journal *s)
@@ -216,7 +218,7 @@ static int journal_seek_start(struct journal *s)
 		r = journal_place_read(s->j, &s->place);
 	if (r >= 0) {
 		s->has_place = true;
-		journal_set_base(s, &s->place);
+		journal_count_from(s, &s->place);
 	}
 	return r;
 }
@@ -231,9 +233,9 @@ static int journal_seek_place(struct journal *s)
 	r = journal_place_seek(s->j, &s->place, &s->earlier, &at);
 	if (r < 0)
 		return r;
-	s->has_base = false;
+	s->counts = false;
 	if (r == SEEK_FOUND)
-		journal_set_base(s, &at);
+		journal_count_from(s, &at);
 	else if (r == SEEK_AFTER)
 		journal_lose(s, "vacuumed",
 			     "the journal no longer holds what was read last; entries after it may be gone too",
@@ -346,11 +348,29 @@ static int journal_take(struct journal *s, struct intake *in, size_t *ret_bytes)
 	return r;
 }
 
+/* Whether as many entries were read since the base as the numbers say. Not judged where the numbers may be of two
+ * counts: another boot under another id, or a flush meanwhile, which numbers what it copies once more. */
+static void journal_judge_gap(struct journal *s, const struct journal_place *now, uint64_t read)
+{
+	bool same_id = sd_id128_equal(now->seqnum_id, s->counted_from.seqnum_id);
+
+	if (!s->counts || !now->has_seqnum || now->seqnum <= s->counted_from.seqnum || now->seqnum - s->counted_from.seqnum <= read)
+		return;
+	if (!same_id && !sd_id128_equal(now->boot, s->counted_from.boot))
+		return;
+	if (!same_id && sd_journal_process(s->j) == SD_JOURNAL_INVALIDATE) {
+		s->stale = true;
+		return;
+	}
+	journal_lose(s, "journal_gap", "the journal's numbers say that there were more entries than could be read",
+		     "entries", now->seqnum - s->counted_from.seqnum - read);
+}
+
 /* The place of the last counted entry, and with it how many there should have been since the last time. */
 static int journal_update_place(struct journal *s)
 {
 	struct journal_place place;
-	uint64_t read = s->read_since_base - s->held;
+	uint64_t read = s->read_since - s->held;
 	int r = 1;
 
 	if (!s->moved)
@@ -363,15 +383,12 @@ static int journal_update_place(struct journal *s)
 		return -EIO;
 	if (r < 0)
 		return r;
-	if (s->has_base && place.has_seqnum && sd_id128_equal(place.seqnum_id, s->base_seqnum_id) &&
-	    place.seqnum > s->base_seqnum && place.seqnum - s->base_seqnum > read)
-		journal_lose(s, "journal_gap", "the journal's numbers say that there were more entries than could be read",
-			     "entries", place.seqnum - s->base_seqnum - read);
+	journal_judge_gap(s, &place, read);
 	s->place = place;
 	s->has_place = true;
 	s->moved = false;
-	journal_set_base(s, &place);
-	s->read_since_base = s->held;
+	journal_count_from(s, &place);
+	s->read_since = s->held;
 	return 0;
 }
 
@@ -402,13 +419,27 @@ static int journal_reopen(struct journal *s)
 	return r < 0 ? r : journal_connect(s);
 }
 
+/* Nothing was new enough to be read: what is there now is behind us all the same. */
+static void journal_pass_over(struct journal *s)
+{
+	if (sd_journal_seek_tail(s->j) < 0 || sd_journal_previous(s->j) <= 0 ||
+	    journal_place_read(s->j, &s->place) < 0)
+		return;
+	s->has_place = true;
+	journal_count_from(s, &s->place);
+}
+
 /* libsystemd has no further entry. COLLECTOR_END, or COLLECTOR_MORE where it has to be asked again. */
 static int journal_at_end(struct journal *s)
 {
 	if (s->read_since_end < REOPEN_ENTRIES / 2 || journal_reached_tail(s)) {
 		s->read_since_end = 0;
 		s->early_ends = 0;
-		return COLLECTOR_END;
+		if (!s->has_place && !s->moved)
+			journal_pass_over(s);
+		/* takes the count too: what is missing is to be said in the batch of what was read */
+		(void)journal_update_place(s);
+		return s->n_losses > 0 ? COLLECTOR_MORE : COLLECTOR_END;
 	}
 	if (++s->early_ends < 3)
 		return journal_reopen(s) < 0 ? COLLECTOR_END : COLLECTOR_MORE;
@@ -421,22 +452,25 @@ static int journal_at_end(struct journal *s)
 /* Goes to the next entry, unless the last one was held. 1: stands on one, 0: there is none, negative errno. */
 static int journal_step(struct journal *s)
 {
+	struct journal_place first;
 	int r;
 
 	if (s->held)
 		return 1;
-	if (s->read_since_open >= REOPEN_ENTRIES) {
+	if (s->read_since_open >= REOPEN_ENTRIES || s->stale) {
 		r = journal_reopen(s);
 		if (r < 0)
 			return r;
 	}
 	r = sd_journal_next(s->j);
-	if (r > 0) {
-		s->read_since_open++;
-		s->read_since_base++;
-		s->read_since_end++;
-	}
-	return r;
+	if (r <= 0)
+		return r;
+	s->read_since_open++;
+	s->read_since++;
+	s->read_since_end++;
+	if (!s->counts && s->unreadable == 0 && journal_place_read(s->j, &first) >= 0)
+		journal_count_from(s, &first);
+	return 1;
 }
 
 static int journal_read(struct collector *c, struct intake *in, size_t budget)
@@ -483,6 +517,9 @@ static int journal_start(struct collector *c, const struct collector_start *star
 	const Hallmark__V1__JournalPosition *p = position ? position->journal : NULL;
 
 	s->since_us = start->since_us == INT64_MAX ? UINT64_MAX : (uint64_t)MAX(start->since_us, 0);
+	/* known, and empty so far: whatever it holds now has come since */
+	if (position && !p)
+		s->since_us = 0;
 	if (p && p->boot_id.len == sizeof s->place.boot.bytes) {
 		s->place = (struct journal_place){
 			.monotonic_us = p->monotonic_us,

@@ -5,7 +5,8 @@
  *     cc -shared -fPIC -o faults.so tests/lib/faults.c
  *     HALLMARK_FAULTS='fdatasync:spool/:EIO:once' LD_PRELOAD=./faults.so hallmarkd …
  *
- * or included by a unit test before all else, which sets its rules with faults_set(). Rules are separated by blanks, each
+ * or included by a unit test before all else, which sets its rules with faults_set(). Rules are separated by
+ * blanks, each
  *
  *     CALL:SUBSTRING:ACTION[:WHEN]
  *
@@ -149,7 +150,7 @@ static void faults_load(void)
 			faults_set(getenv("HALLMARK_FAULTS"));
 		return;
 	}
-	if (stat(file, &st) < 0 || (st.st_mtim.tv_sec == faults_changed.tv_sec && st.st_mtim.tv_nsec == faults_changed.tv_nsec))
+	if (stat(file, &st) < 0 || memcmp(&st.st_mtim, &faults_changed, sizeof faults_changed) == 0)
 		return;
 	faults_changed = st.st_mtim;
 	fd = (int)syscall(SYS_openat, AT_FDCWD, file, O_RDONLY | O_CLOEXEC);
