@@ -45,7 +45,7 @@ static void parse_done(struct parse *p)
 	buf_done(&p->out);
 }
 
-/* --- output ---------------------------------------------------------------------------------------------- */
+/* --- output ------------------------------------------------------------------------------- */
 
 static int json_key(struct buf *out, const char *key)
 {
@@ -173,7 +173,7 @@ static int print_text(struct buf *out, const struct understood *u)
 	return r < 0 ? r : buf_byte(out, '\n');
 }
 
-/* --- input ----------------------------------------------------------------------------------------------- */
+/* --- input -------------------------------------------------------------------------------- */
 
 /* `program` empty: the line says it itself. */
 static int parse_line(struct parse *p, struct bytes line, struct bytes program)
@@ -209,7 +209,8 @@ static int parse_json(struct parse *p, struct bytes text)
 	size_t line_len, program_len = 0;
 	int r = -EINVAL;
 
-	if (object && json_unpack(object, "{s:s%, s?s%}", "line", &line, &line_len, "program_in", &program, &program_len) == 0)
+	if (object && json_unpack(object, "{s:s%, s?s%}", "line", &line, &line_len, "program_in", &program,
+				  &program_len) == 0)
 		r = parse_line(p, bytes_of(line, line_len), bytes_of(program, program_len));
 	json_decref(object);
 	return r;
@@ -229,7 +230,8 @@ static int parse_stream(struct parse *p, FILE *in, const char *name)
 
 		number++;
 		len -= len > 0 && line[len - 1] == '\n';
-		r = p->jsonl ? parse_json(p, bytes_of(line, len)) : parse_line(p, bytes_of(line, len), program);
+		r = p->jsonl ? parse_json(p, bytes_of(line, len))
+			     : parse_line(p, bytes_of(line, len), program);
 		if (r == -EINVAL && p->jsonl) {
 			log_error("%s:%llu: not a JSON object with a \"line\"", name, number);
 			return EXIT_USAGE;
@@ -246,7 +248,7 @@ static int parse_stream(struct parse *p, FILE *in, const char *name)
 	return EXIT_YES;
 }
 
-/* --- the command ----------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------------- */
 
 static int load_templates(struct parse *p)
 {

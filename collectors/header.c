@@ -47,7 +47,7 @@ static int digits(const struct reader *r, size_t i, unsigned width)
 	return v;
 }
 
-/* --- times ----------------------------------------------------------------------------------------------- */
+/* --- times -------------------------------------------------------------------------------- */
 
 /* A time as it is being read. `exact`: stamp_render() writes it like this. */
 struct reading {
@@ -207,7 +207,8 @@ static void find_year(struct header_clock *clock, struct reading *t)
 	/* 29 February can be eight years ago; one year more for zones on the other side of new year */
 	for (int year = now.year + 1; year > now.year - 10; year--) {
 		t->c.year = year;
-		if (date_valid(&t->c) && civil_seconds(&t->c) - local_offset(clock, civil_seconds(&t->c)) <= latest)
+		if (date_valid(&t->c) &&
+		    civil_seconds(&t->c) - local_offset(clock, civil_seconds(&t->c)) <= latest)
 			return;
 	}
 }
@@ -219,7 +220,8 @@ static bool read_time(struct header_clock *clock, struct reader *r)
 	int64_t local;
 	bool iso;
 
-	if (clock->text_len > 0 && r->len - r->at >= clock->text_len && is_gap(peek(r, r->at + clock->text_len)) &&
+	if (clock->text_len > 0 && r->len - r->at >= clock->text_len &&
+	    is_gap(peek(r, r->at + clock->text_len)) &&
 	    memcmp(r->p + r->at, clock->text, clock->text_len) == 0) {
 		r->at += clock->text_len;
 		return true;
@@ -234,10 +236,10 @@ static bool read_time(struct header_clock *clock, struct reader *r)
 	local = civil_seconds(&t.c);
 	if (!t.zoned)
 		t.offset_s = local_offset(clock, local);
-	clock->stamp = !t.exact || t.offset_s % 60 != 0 ? HALLMARK__V1__STAMP__STAMP_NONE :
-		       !iso				? HALLMARK__V1__STAMP__STAMP_RFC3164 :
-		       t.z				? HALLMARK__V1__STAMP__STAMP_ISO8601_Z :
-							  HALLMARK__V1__STAMP__STAMP_ISO8601;
+	clock->stamp = !t.exact || t.offset_s % 60 != 0 ? HALLMARK__V1__STAMP__STAMP_NONE
+		       : !iso				? HALLMARK__V1__STAMP__STAMP_RFC3164
+		       : t.z				? HALLMARK__V1__STAMP__STAMP_ISO8601_Z
+							: HALLMARK__V1__STAMP__STAMP_ISO8601;
 	clock->fraction_digits = t.fraction_digits;
 	clock->utc_offset_min = t.offset_s / 60;
 	clock->time_us = (local - t.offset_s) * 1000000 + t.fraction_us;
@@ -247,13 +249,13 @@ static bool read_time(struct header_clock *clock, struct reader *r)
 	return true;
 }
 
-/* --- tags ------------------------------------------------------------------------------------------------ */
+/* --- tags --------------------------------------------------------------------------------- */
 
 /* Where the parts of a header are, as it is being read. */
 struct parts {
 	struct bytes host, program;
 	size_t pid, pid_end; /* equal: none */
-	size_t end;          /* where the message begins */
+	size_t end;	     /* where the message begins */
 };
 
 static struct bytes slice(const struct reader *r, size_t begin, size_t end)
@@ -263,9 +265,9 @@ static struct bytes slice(const struct reader *r, size_t begin, size_t end)
 
 static size_t word_end(const struct reader *r, size_t i)
 {
-	while (i < r->len && r->p[i] != ' ')
-		i++;
-	return i;
+	const uint8_t *blank = i < r->len ? memchr(r->p + i, ' ', r->len - i) : NULL;
+
+	return blank ? (size_t)(blank - r->p) : r->len;
 }
 
 static void end_tag(const struct reader *r, size_t i, struct parts *ret)
@@ -274,13 +276,14 @@ static void end_tag(const struct reader *r, size_t i, struct parts *ret)
 	ret->end = i + (peek(r, i) == ' ');
 }
 
-/* "sshd[17]: ", "sudo: ", "sshd[17] ", "pop(pam_unix)[17]: ", and "[sshd]: " or "[sshd] " as metalog writes them. */
+/* "sshd[17]: ", "sudo: ", "sshd[17] ", "pop(pam_unix)[17]: ", and "[sshd]: " or "[sshd] " as metalog writes
+ * them. */
 static bool read_tag(const struct reader *r, size_t begin, struct parts *ret)
 {
-	if (peek(r, begin) == '[') {
-		size_t i = begin + 1;
+	size_t end = word_end(r, begin), i = begin + 1;
 
-		while (i < r->len && r->p[i] != ' ' && r->p[i] != ']')
+	if (peek(r, begin) == '[') {
+		while (i < end && r->p[i] != ']')
 			i++;
 		if (peek(r, i) != ']' || i == begin + 1 || is_digit(r->p[begin + 1]) ||
 		    (peek(r, i + 1) != ':' && !is_gap(peek(r, i + 1))))
@@ -289,26 +292,29 @@ static bool read_tag(const struct reader *r, size_t begin, struct parts *ret)
 		end_tag(r, i + 1, ret);
 		return true;
 	}
-	for (size_t i = begin; i < r->len && r->p[i] != ' '; i++) {
-		if (r->p[i] == '[' && i > begin) {
-			size_t end = i + 1;
+	for (i = begin; i < end; i++) {
+		const uint8_t *bracket = memchr(r->p + i, '[', end - i);
+		size_t after;
 
-			while (is_digit(peek(r, end)))
-				end++;
-			if (end > i + 1 && peek(r, end) == ']' && (peek(r, end + 1) == ':' || is_gap(peek(r, end + 1)))) {
-				ret->program = slice(r, begin, i);
-				ret->pid = i + 1;
-				ret->pid_end = end;
-				end_tag(r, end + 1, ret);
-				return true;
-			}
-		} else if (r->p[i] == ':' && i > begin && is_gap(peek(r, i + 1))) {
+		if (!bracket)
+			break;
+		i = (size_t)(bracket - r->p);
+		for (after = i + 1; is_digit(peek(r, after)); after++)
+			;
+		if (after > i + 1 && peek(r, after) == ']' &&
+		    (peek(r, after + 1) == ':' || is_gap(peek(r, after + 1)))) {
 			ret->program = slice(r, begin, i);
-			end_tag(r, i, ret);
+			ret->pid = i + 1;
+			ret->pid_end = after;
+			end_tag(r, after + 1, ret);
 			return true;
 		}
 	}
-	return false;
+	if (end <= begin + 1 || r->p[end - 1] != ':' || !is_gap(peek(r, end)))
+		return false;
+	ret->program = slice(r, begin, end - 1);
+	end_tag(r, end - 1, ret);
+	return true;
 }
 
 /* "[ID 800047 auth.info] " */
@@ -326,7 +332,8 @@ static void skip_solaris_id(const struct reader *r, struct parts *parts)
 
 static bool is_repeat_notice(struct bytes line)
 {
-	return bytes_starts(line, LIT("last message repeated ")) || bytes_starts(line, LIT("message repeated "));
+	return bytes_starts(line, LIT("last message repeated ")) ||
+	       bytes_starts(line, LIT("message repeated "));
 }
 
 /* Host and tag behind a time; each may be missing. */
@@ -365,7 +372,7 @@ static bool read_bare_tag(const struct reader *r, struct parts *ret)
 	return true;
 }
 
-/* --- RFC 5424 -------------------------------------------------------------------------------------------- */
+/* --- RFC 5424 ----------------------------------------------------------------------------- */
 
 /* STRUCTURED-DATA from `i` on: "-", or elements in brackets; the place behind it, or 0. */
 static size_t structured_data_end(const struct reader *r, size_t i)
@@ -409,7 +416,8 @@ static bool read_rfc5424(const struct reader *r, struct parts *ret)
 	ret->end = i;
 	i = structured_data_end(r, i);
 	if (i <= ret->end || !is_gap(peek(r, i)))
-		return ret->end < r->len; /* no structured data that ends in time: it is left to the message */
+		/* no structured data that ends in time: it is left to the message */
+		return ret->end < r->len;
 	ret->end = MIN(i + 1, r->len);
 	if (r->len - ret->end >= 3 && memcmp(r->p + ret->end, "\xef\xbb\xbf", 3) == 0)
 		ret->end += 3;
@@ -435,7 +443,7 @@ static int read_priority(struct reader *r)
 	return 1;
 }
 
-/* --- the line -------------------------------------------------------------------------------------------- */
+/* --- the line ----------------------------------------------------------------------------- */
 
 /* Only what is written as the number itself: it is given back from the number. */
 static uint32_t canonical_pid(struct bytes text)
@@ -474,7 +482,9 @@ static bool read_parts(struct header_clock *clock, struct reader *r, size_t *ret
 
 void header_parse(struct header_clock *clock, struct bytes line, struct parsed_line *ret)
 {
-	struct reader r = { .p = line.data, .len = MIN(line.len, HEADER_MAX), .beyond = line.len > HEADER_MAX ? '?' : '\0' };
+	struct reader r = { .p = line.data,
+			    .len = MIN(line.len, HEADER_MAX),
+			    .beyond = line.len > HEADER_MAX ? '?' : '\0' };
 	struct parts parts = { 0 };
 	size_t begin = 0, end = 0;
 	bool has_time, has_stamp;

@@ -241,8 +241,7 @@ static int logfile_position(struct collector *c, Hallmark__V1__Position *ret)
 
 		if (p->state == PART_GHOST && (p->losses == 0 || p->was.head_size == 0))
 			continue; /* said, or met again by whoever starts from here */
-		if (p->empty)
-			part_peek(p);
+		part_peek(p);
 		r = part_fingerprint(p, &lf->prints[i]);
 		if (r < 0)
 			return r;

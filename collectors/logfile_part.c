@@ -368,8 +368,11 @@ int part_finish(struct part *p, struct sink *s)
 
 void part_peek(struct part *p)
 {
-	ssize_t n = pread(p->file.fd, p->file.head.bytes, EDGE_MAX, 0);
+	ssize_t n;
 
+	if (p->state != PART_OPEN || p->file.decoder || p->file.head.len > 0)
+		return;
+	n = pread(p->file.fd, p->file.head.bytes, EDGE_MAX, 0);
 	p->file.head.len = n > 0 ? (uint32_t)n : 0;
 }
 

@@ -74,7 +74,7 @@ int part_finish(struct part *p, struct sink *s);
 /* Gives up the file and goes on as a ghost, with these losses too. */
 int part_give_up(struct part *p, unsigned losses);
 
-/* Looks how a file begins that was empty when it was last read. */
+/* Looks how a file begins that was empty when it was last read: only its content makes sure that it is found. */
 void part_peek(struct part *p);
 /* What a position says of it. */
 int part_fingerprint(const struct part *p, struct fingerprint *ret);

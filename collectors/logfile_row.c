@@ -254,18 +254,19 @@ static bool still_at_path(const struct row *row, const struct part *p)
 }
 
 /* What the last position named and is in none of the files. */
-static int sought_lost(struct row *row, struct part *p, const struct find *f)
+static void sought_lost(struct row *row, size_t i, const struct find *f)
 {
+	struct part *p = row->parts[i];
 	bool cut = still_at_path(row, p);
 
 	p->state = PART_GHOST;
 	p->id = (struct file_id){ 0 };
-	if (p->was.head_size == 0 && p->losses == 0)
-		return 0; /* it was empty when we stopped */
-	p->losses |= 1u << (cut ? LOSS_TRUNCATED : f->unreadable ? LOSS_UNREADABLE : LOSS_ROTATED_AWAY);
+	if (p->was.head_size > 0)
+		p->losses |= 1u << (cut ? LOSS_TRUNCATED : f->unreadable ? LOSS_UNREADABLE : LOSS_ROTATED_AWAY);
+	else if (i > 0)
+		row_drop(row, i); /* it was empty when we stopped: it is what stands behind the part before it */
 	if (cut)
 		row->cut = row->now;
-	return 0;
 }
 
 static int sought_found(struct row *row, size_t i, struct find *f)
@@ -298,7 +299,8 @@ static int sought_found(struct row *row, size_t i, struct find *f)
 /* Finds what the last position names. 1: not possible now, to be tried again. */
 static int seek_all(struct row *row)
 {
-	for (size_t i = 0; i < row->n; i++) {
+	/* from the newest down: one that is dropped then moves none that is still sought */
+	for (size_t i = row->n; i-- > 0;) {
 		_cleanup_(find_done) struct find f = FIND_INIT;
 		struct part *p = row->parts[i];
 		int r;
@@ -310,8 +312,10 @@ static int seek_all(struct row *row)
 			row_state(row, PATH_UNREADABLE, strerror(-f.own_error));
 			return 1;
 		}
-		if (r >= 0)
-			r = r > 0 ? sought_found(row, i, &f) : sought_lost(row, p, &f);
+		if (r > 0)
+			r = sought_found(row, i, &f);
+		else if (r == 0)
+			sought_lost(row, i, &f);
 		if (r < 0)
 			return r;
 	}

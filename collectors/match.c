@@ -101,7 +101,7 @@ static bool field_fits(struct attempt *a, const struct token *t, size_t at)
 {
 	size_t *lo = &a->lo[t->number], *hi = &a->hi[t->number];
 	size_t end, stop;
-	bool fit, known;
+	bool fit;
 
 	if (*lo != NO_POSITION && at >= *lo && at <= *hi)
 		return false;
@@ -118,12 +118,11 @@ static bool field_fits(struct attempt *a, const struct token *t, size_t at)
 	if (t->type == TYPE_HOST && end == at)
 		return false;
 	a->begin[t->number] = at;
-	known = *lo != NO_POSITION && *hi == end;
 	if (t->one_end) {
 		a->end[t->number] = end;
-		fit = !known && fits(a, t + 1, end);
+		fit = fits(a, t + 1, end);
 	} else {
-		fit = some_end_fits(a, t, at, known ? *lo : end);
+		fit = some_end_fits(a, t, at, *lo != NO_POSITION && *hi == end ? *lo : end);
 	}
 	/* a shorter value may be right where the longer one was not: nothing to remember for those */
 	if (!fit && !field_type_is_bounded(t->type)) {

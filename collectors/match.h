@@ -10,7 +10,7 @@
 #include "collectors/template.h"
 
 #define TOKENS_MAX 96u
-#define GROUPS_MAX 8u      /* so that a template has at most 256 wordings */
+#define GROUPS_MAX 8u /* so that a template has at most 256 wordings */
 #define NO_POSITION SIZE_MAX
 
 /* Memory that is given back all at once. */
@@ -25,7 +25,7 @@ enum token_kind { TOKEN_LITERAL, TOKEN_FIELD, TOKEN_GROUP, TOKEN_GROUP_END, TOKE
 
 struct token {
 	uint8_t kind;
-	uint8_t type;   /* enum field_type */
+	uint8_t type;	/* enum field_type */
 	uint8_t number; /* of the field or group in its template */
 	bool last;
 	/* Where a field may end: before a byte of `follow` (and then `second`, unless negative; `first` is
@@ -33,8 +33,8 @@ struct token {
 	 * `one_end`: there is only one such place, where the bytes of its type end. */
 	bool may_end, one_end;
 	int16_t first, second;
-	uint16_t id;    /* event_field_id() */
-	uint16_t skip;  /* of a group: the token behind it */
+	uint16_t id;   /* event_field_id() */
+	uint16_t skip; /* of a group: the token behind it */
 	union {
 		struct bytes literal;
 		const uint8_t *follow; /* a bit for each byte value */
@@ -47,22 +47,23 @@ struct resolved {
 	uint8_t fields[]; /* numbers of those that are present */
 };
 
-/* How a message may begin: the leading literal, with some of the groups of words before it; which groups those
- * are, and the first token behind it. */
+/* How a message may begin: the leading literal, with some of the groups of words before it; which groups
+ * those are, and the first token behind it. */
 struct lead {
 	struct bytes text;
 	uint32_t groups;
 	uint16_t token;
 };
 
-struct template {
+struct template
+{
 	const struct token *tokens;
 	struct meaning meaning;
 	const struct lead *leads;
 	uint8_t n_leads, n_fields, n_groups;
 	size_t n_programs;
 	const struct bytes *programs; /* a trailing "*" belongs to the tag */
-	struct resolved **resolved; /* one for each combination of present groups, made when first needed */
+	struct resolved **resolved;   /* one for each combination of present groups, made when first needed */
 };
 
 /* Reads one line of a .templates file: 1 and a template, 0 for a blank line or a comment, -EINVAL with a
@@ -114,7 +115,8 @@ bool attempt_fits(struct attempt *a, const struct template *t, const struct lead
 
 /* Finds templates by program and message; see template_index.c. */
 struct template_index;
-int template_index_new(struct arena *arena, struct template *templates, size_t n, struct template_index **ret);
+int template_index_new(struct arena *arena, struct template *templates, size_t n,
+		       struct template_index **ret);
 /* The template that fits, with the attempt that says how; NULL for none. */
 struct template *template_index_find(struct template_index *index, struct bytes program, struct bytes message,
 				     struct attempt *a);

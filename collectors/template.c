@@ -126,7 +126,8 @@ static int is_template_file(const struct dirent *d)
 	return len > end && d->d_name[0] != '.' && strcmp(d->d_name + len - end, ".templates") == 0;
 }
 
-static int add_file(struct template_set *set, int dir_fd, const char *directory, const char *name, struct buf *ret_why)
+static int add_file(struct template_set *set, int dir_fd, const char *directory, const char *name,
+		    struct buf *ret_why)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT(FILE_MAX);
 	_cleanup_(freep) char *origin = NULL;
@@ -221,7 +222,9 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 			literals[n] = bytes_of(text, 0);
 		}
 	}
-	r->wording = (struct wording){ .meaning = t->meaning, .n_fields = n, .literals = literals, .field_ids = ids };
+	r->wording = (struct wording){
+		.meaning = t->meaning, .n_fields = n, .literals = literals, .field_ids = ids
+	};
 	return r;
 }
 

@@ -11,36 +11,18 @@
  * literal that fewest others have.
  */
 #include "collectors/match.h"
+#include "collectors/trie.h"
 
 #include <errno.h>
 
 #define CROWD 4u
 #define NEAR_CROWD 16u
 #define FILTER_BYTES 4u
-#define NONE UINT32_MAX
-
-struct node {
-	const uint8_t *label;
-	uint16_t label_len, n_children;
-	uint32_t children; /* the first of them; they stand together */
-	uint32_t value;    /* or NONE */
-};
-
-struct trie {
-	struct node *nodes; /* [0] is the root */
-	uint8_t *initial;   /* the byte that each node's label begins with */
-	uint32_t n;
-};
-
-struct key {
-	struct bytes text;
-	uint32_t value;
-};
 
 /* A leading literal. Its templates are entries [begin, anchored), to be tried, and [anchored, end), to be
  * tried where their anchor occurs; each range is in the order in which they win. */
 struct place {
-	uint32_t parent; /* the next shorter leading literal, or NONE */
+	uint32_t parent; /* the next shorter leading literal, or TRIE_NONE */
 	uint32_t begin, anchored, end;
 	uint16_t lead_len;
 	bool far; /* an anchor can be anywhere, not just in the word behind the leading literal */
@@ -62,7 +44,8 @@ struct index {
 	struct trie leads, anchors;
 	/* the entries that have anchor k: anchor_entries[anchor_begin[k]] up to anchor_begin[k + 1] */
 	uint32_t *anchor_begin, *anchor_entries;
-	/* Which anchors can begin with these bytes: in [i], the i-th byte's bit for each of eight sets of anchors. */
+	/* Which anchors can begin with these bytes: in [i], the i-th byte's bit for each of eight sets of
+	 * anchors. */
 	uint8_t (*filter)[256];
 	uint64_t *found; /* a bit for each entry whose anchor occurs in the message */
 };
@@ -91,101 +74,7 @@ struct template_index {
 	size_t n_all;
 };
 
-/* --- tries --------------------------------------------------------------------------------------------- */
-
-static int key_compare(const void *x, const void *y)
-{
-	const struct key *a = x, *b = y;
-	size_t shorter = MIN(a->text.len, b->text.len);
-	int r = shorter > 0 ? memcmp(a->text.data, b->text.data, shorter) : 0;
-
-	return r ? r : (a->text.len > b->text.len) - (a->text.len < b->text.len);
-}
-
-static void trie_fill(struct trie *t, uint32_t at, const struct key *keys, size_t n, size_t depth)
-{
-	struct bytes first = keys[0].text, last = keys[n - 1].text;
-	struct node *node = &t->nodes[at];
-	size_t len = depth, begin = 0;
-
-	while (len < first.len && len < last.len && len - depth < UINT16_MAX && first.data[len] == last.data[len])
-		len++;
-	node->label = first.data + depth;
-	node->label_len = (uint16_t)(len - depth);
-	node->value = NONE;
-	if (first.len == len) {
-		node->value = keys[0].value;
-		begin = 1;
-	}
-	node->children = t->n;
-	for (size_t i = begin; i < n; i++) {
-		if (i == begin || keys[i].text.data[len] != keys[i - 1].text.data[len]) {
-			t->initial[t->n++] = keys[i].text.data[len];
-			node->n_children++;
-		}
-	}
-	for (size_t i = begin, child = node->children; i < n; child++) {
-		size_t end = i + 1;
-
-		while (end < n && keys[end].text.data[len] == keys[i].text.data[len])
-			end++;
-		trie_fill(t, (uint32_t)child, keys + i, end - i, len);
-		i = end;
-	}
-}
-
-/* Keys are sorted and differ from one another; their bytes are borrowed. */
-static int trie_build(struct arena *arena, const struct key *keys, size_t n, struct trie *ret)
-{
-	struct trie t = { .n = 1 };
-
-	t.nodes = arena_alloc(arena, sizeof *t.nodes * (2 * n + 1));
-	t.initial = arena_alloc(arena, 2 * n + 1);
-	if (!t.nodes || !t.initial)
-		return -ENOMEM;
-	t.nodes[0].value = NONE;
-	if (n > 0)
-		trie_fill(&t, 0, keys, n, 0);
-	*ret = t;
-	return 0;
-}
-
-/* Where a walk has come to; starts as {0}. */
-struct walk {
-	uint32_t node;
-	size_t depth;
-	bool started;
-};
-
-/* Goes on to the next key that `text` begins with; its value, or NONE at the end. */
-static uint32_t trie_next(const struct trie *t, struct bytes text, struct walk *w)
-{
-	for (;;) {
-		const struct node *node = &t->nodes[w->node];
-
-		if (w->started) {
-			uint32_t child = node->children, end = child + node->n_children;
-
-			if (w->depth >= text.len)
-				return NONE;
-			while (child < end && t->initial[child] != text.data[w->depth])
-				child++;
-			if (child == end)
-				return NONE;
-			w->node = child;
-			node = &t->nodes[child];
-		}
-		w->started = true;
-		if (text.len - w->depth < node->label_len ||
-		    !same_bytes(node->label, text.data + w->depth, node->label_len))
-			return NONE;
-		w->depth += node->label_len;
-		if (node->value != NONE)
-			return node->value;
-	}
-}
-
-/* --- making the index of one tag ------------------------------------------------------------------------ */
+/* --- making the index of one tag ---------------------------------------------------------- */
 
 struct candidate {
 	struct bytes lead;
@@ -198,8 +87,8 @@ struct candidate {
 static int candidate_compare(const void *x, const void *y)
 {
 	const struct candidate *a = x, *b = y;
-	struct key ka = { a->lead, 0 }, kb = { b->lead, 0 };
-	int r = key_compare(&ka, &kb);
+	struct trie_key ka = { a->lead, 0 }, kb = { b->lead, 0 };
+	int r = trie_key_compare(&ka, &kb);
 
 	if (r == 0)
 		r = !!a->anchor.data - !!b->anchor.data;
@@ -207,7 +96,7 @@ static int candidate_compare(const void *x, const void *y)
 }
 
 /* Appends the literals that a message must hold behind its beginning. */
-static size_t mandatory_literals(const struct template *t, uint32_t entry, struct key *out)
+static size_t mandatory_literals(const struct template *t, uint32_t entry, struct trie_key *out)
 {
 	bool begun = false;
 	size_t n = 0;
@@ -219,13 +108,14 @@ static size_t mandatory_literals(const struct template *t, uint32_t entry, struc
 		} else if (k->kind == TOKEN_FIELD) {
 			begun = true;
 		} else if (begun) {
-			out[n++] = (struct key){ k->literal, entry };
+			out[n++] = (struct trie_key){ k->literal, entry };
 		}
 	}
 	return n;
 }
 
-/* The literal behind a lead and a field that holds no blank (or blanks and such a field); NULL if it is not so. */
+/* The literal behind a lead and a field that holds no blank (or blanks and such a field); NULL if it is not
+ * so. */
 static const struct token *near_literal(const struct template *t, uint32_t lead)
 {
 	const struct token *k = t->tokens + t->leads[lead].token;
@@ -247,7 +137,7 @@ static bool is_near(const struct template_index *ti, const struct candidate *c, 
 /* Gives each entry of a crowded place its anchor. */
 static int choose_anchors(const struct template_index *ti, struct candidate *entries, size_t n)
 {
-	_cleanup_(freep) struct key *keys = NULL;
+	_cleanup_(freep) struct trie_key *keys = NULL;
 	size_t n_keys = 0, room = 0;
 
 	for (size_t begin = 0, end; begin < n; begin = end) {
@@ -255,17 +145,19 @@ static int choose_anchors(const struct template_index *ti, struct candidate *ent
 			;
 		for (size_t i = begin; end - begin > CROWD && i < end; i++) {
 			if (room - n_keys < TOKENS_MAX) {
-				struct key *more = reallocarray(keys, room = 2 * room + TOKENS_MAX, sizeof *keys);
+				struct trie_key *more =
+					reallocarray(keys, room = 2 * room + TOKENS_MAX, sizeof *keys);
 
 				if (!more)
 					return -ENOMEM;
 				keys = more;
 			}
-			n_keys += mandatory_literals(&ti->templates[entries[i].entry.number], (uint32_t)i, keys + n_keys);
+			n_keys += mandatory_literals(&ti->templates[entries[i].entry.number], (uint32_t)i,
+						     keys + n_keys);
 		}
 	}
 	if (n_keys > 0)
-		qsort(keys, n_keys, sizeof *keys, key_compare);
+		qsort(keys, n_keys, sizeof *keys, trie_key_compare);
 	for (size_t i = 0, end; i < n_keys; i = end) {
 		for (end = i; end < n_keys && bytes_eq(keys[end].text, keys[i].text); end++)
 			;
@@ -286,7 +178,7 @@ static int choose_anchors(const struct template_index *ti, struct candidate *ent
 
 static int build_leads(struct template_index *ti, struct index *ix, const struct candidate *entries)
 {
-	_cleanup_(freep) struct key *keys = calloc(ix->n_entries + 1, sizeof *keys);
+	_cleanup_(freep) struct trie_key *keys = calloc(ix->n_entries + 1, sizeof *keys);
 	uint32_t n = 0;
 
 	ix->places = arena_alloc(ti->arena, (ix->n_entries + 1) * sizeof *ix->places);
@@ -298,11 +190,12 @@ static int build_leads(struct template_index *ti, struct index *ix, const struct
 		if (i > 0 && bytes_eq(entries[i].lead, entries[i - 1].lead)) {
 			place--;
 		} else {
-			keys[n] = (struct key){ entries[i].lead, n };
+			keys[n] = (struct trie_key){ entries[i].lead, n };
 			place->begin = place->anchored = i;
 			place->lead_len = (uint16_t)entries[i].lead.len;
-			place->parent = n > 0 ? n - 1 : NONE;
-			while (place->parent != NONE && !bytes_starts(entries[i].lead, keys[place->parent].text))
+			place->parent = n > 0 ? n - 1 : TRIE_NONE;
+			while (place->parent != TRIE_NONE &&
+			       !bytes_starts(entries[i].lead, keys[place->parent].text))
 				place->parent = ix->places[place->parent].parent;
 			n++;
 		}
@@ -329,17 +222,17 @@ static void filter_add(uint8_t (*filter)[256], struct bytes anchor, uint8_t set)
 
 static int build_anchors(struct template_index *ti, struct index *ix, const struct candidate *entries)
 {
-	_cleanup_(freep) struct key *keys = calloc(ix->n_entries + 1, sizeof *keys);
+	_cleanup_(freep) struct trie_key *keys = calloc(ix->n_entries + 1, sizeof *keys);
 	uint32_t n = 0, distinct = 0;
 
 	if (!keys)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < ix->n_entries; i++) {
 		if (entries[i].anchor.data)
-			keys[n++] = (struct key){ entries[i].anchor, i };
+			keys[n++] = (struct trie_key){ entries[i].anchor, i };
 	}
 	if (n > 0)
-		qsort(keys, n, sizeof *keys, key_compare);
+		qsort(keys, n, sizeof *keys, trie_key_compare);
 	ix->anchor_begin = arena_alloc(ti->arena, (n + 1) * sizeof *ix->anchor_begin);
 	ix->anchor_entries = arena_alloc(ti->arena, (n + 1) * sizeof *ix->anchor_entries);
 	ix->found = arena_alloc(ti->arena, (ix->n_entries / 64 + 1) * sizeof *ix->found);
@@ -349,7 +242,7 @@ static int build_anchors(struct template_index *ti, struct index *ix, const stru
 		ix->anchor_entries[i] = keys[i].value;
 		if (distinct == 0 || !bytes_eq(keys[i].text, keys[distinct - 1].text)) {
 			ix->anchor_begin[distinct] = i;
-			keys[distinct] = (struct key){ keys[i].text, distinct };
+			keys[distinct] = (struct trie_key){ keys[i].text, distinct };
 			distinct++;
 		}
 	}
@@ -394,7 +287,7 @@ static int index_build(struct template_index *ti, struct index *ix)
 	return r < 0 ? r : build_anchors(ti, ix, entries);
 }
 
-/* --- all tags ------------------------------------------------------------------------------------------ */
+/* --- all tags ----------------------------------------------------------------------------- */
 
 static bool program_applies(struct bytes program, struct bytes tag, bool tag_is_prefix)
 {
@@ -405,7 +298,8 @@ static bool program_applies(struct bytes program, struct bytes tag, bool tag_is_
 	return !tag_is_prefix && bytes_eq(program, tag);
 }
 
-/* The index over the templates of a tag; one that exists already if it is the same. An empty tag stands for "*". */
+/* The index over the templates of a tag; one that exists already if it is the same. An empty tag stands for
+ * "*". */
 static int index_for(struct template_index *ti, struct bytes tag, bool prefix, struct index **ret)
 {
 	_cleanup_(freep) uint32_t *numbers = calloc(ti->n_templates + 1, sizeof *numbers);
@@ -421,13 +315,14 @@ static int index_for(struct template_index *ti, struct bytes tag, bool prefix, s
 		bool applies = false;
 
 		for (size_t k = 0; k < t->n_programs && !applies; k++)
-			applies = tag.len > 0 ? program_applies(t->programs[k], tag, prefix) :
-						bytes_eq(t->programs[k], LIT("*"));
+			applies = tag.len > 0 ? program_applies(t->programs[k], tag, prefix)
+					      : bytes_eq(t->programs[k], LIT("*"));
 		if (applies)
 			numbers[n++] = i;
 	}
 	for (size_t i = 0; i < ti->n_all; i++) {
-		if (ti->all[i]->n_templates == n && (n == 0 || memcmp(ti->all[i]->templates, numbers, n * sizeof *numbers) == 0)) {
+		if (ti->all[i]->n_templates == n &&
+		    (n == 0 || memcmp(ti->all[i]->templates, numbers, n * sizeof *numbers) == 0)) {
 			*ret = ti->all[i];
 			return 0;
 		}
@@ -447,12 +342,12 @@ static int index_for(struct template_index *ti, struct bytes tag, bool prefix, s
 	return 0;
 }
 
-static int tags_build(struct template_index *ti, struct key *keys, size_t n)
+static int tags_build(struct template_index *ti, struct trie_key *keys, size_t n)
 {
 	size_t distinct = 0;
 	int r;
 
-	qsort(keys, n, sizeof *keys, key_compare);
+	qsort(keys, n, sizeof *keys, trie_key_compare);
 	ti->by_tag = arena_alloc(ti->arena, (n + 1) * sizeof *ti->by_tag);
 	ti->all = arena_alloc(ti->arena, (2 * n + 1) * sizeof *ti->all);
 	if (!ti->by_tag || !ti->all)
@@ -460,7 +355,7 @@ static int tags_build(struct template_index *ti, struct key *keys, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (distinct == 0 || !bytes_eq(keys[i].text, keys[distinct - 1].text)) {
 			ti->by_tag[distinct].text = keys[i].text;
-			keys[distinct] = (struct key){ keys[i].text, (uint32_t)distinct };
+			keys[distinct] = (struct trie_key){ keys[i].text, (uint32_t)distinct };
 			distinct++;
 		}
 	}
@@ -477,7 +372,7 @@ static int tags_build(struct template_index *ti, struct key *keys, size_t n)
 
 int template_index_new(struct arena *arena, struct template *templates, size_t n, struct template_index **ret)
 {
-	_cleanup_(freep) struct key *keys = NULL;
+	_cleanup_(freep) struct trie_key *keys = NULL;
 	struct template_index *ti = arena_alloc(arena, sizeof *ti);
 	size_t n_tags = 0;
 	int r;
@@ -507,14 +402,14 @@ int template_index_new(struct arena *arena, struct template *templates, size_t n
 	return 0;
 }
 
-/* --- finding ------------------------------------------------------------------------------------------- */
+/* --- finding ------------------------------------------------------------------------------ */
 
 static void find_anchors_at(struct index *ix, struct bytes rest, struct attempt *a)
 {
-	struct walk w = { 0 };
+	struct trie_walk w = { 0 };
 	uint32_t anchor;
 
-	while ((anchor = trie_next(&ix->anchors, rest, &w)) != NONE) {
+	while ((anchor = trie_next(&ix->anchors, rest, &w)) != TRIE_NONE) {
 		for (uint32_t k = ix->anchor_begin[anchor]; k < ix->anchor_begin[anchor + 1]; k++)
 			ix->found[ix->anchor_entries[k] / 64] |= UINT64_C(1) << ix->anchor_entries[k] % 64;
 	}
@@ -564,13 +459,15 @@ static uint32_t next_found(const struct index *ix, uint32_t at, uint32_t end)
 static struct template *place_find(struct template_index *ti, struct index *ix, const struct place *p,
 				   struct bytes message, struct attempt *a)
 {
-	uint32_t direct = p->begin, anchored = p->anchored < p->end ? next_found(ix, p->anchored, p->end) : p->end;
+	uint32_t direct = p->begin,
+		 anchored = p->anchored < p->end ? next_found(ix, p->anchored, p->end) : p->end;
 
 	while (direct < p->anchored || anchored < p->end) {
 		const struct entry *e = &ix->entries[direct];
 		struct template *t;
 
-		if (direct < p->anchored && (anchored == p->end || e->number < ix->entries[anchored].number)) {
+		if (direct < p->anchored &&
+		    (anchored == p->end || e->number < ix->entries[anchored].number)) {
 			direct++;
 		} else {
 			e = &ix->entries[anchored];
@@ -583,16 +480,17 @@ static struct template *place_find(struct template_index *ti, struct index *ix, 
 	return NULL;
 }
 
-static struct template *index_find(struct template_index *ti, struct index *ix, struct bytes message, struct attempt *a)
+static struct template *index_find(struct template_index *ti, struct index *ix, struct bytes message,
+				   struct attempt *a)
 {
-	uint32_t deepest = NONE, place;
+	uint32_t deepest = TRIE_NONE, place;
 	bool found_all = false;
-	struct walk w = { 0 };
+	struct trie_walk w = { 0 };
 
-	while ((place = trie_next(&ix->leads, message, &w)) != NONE)
+	while ((place = trie_next(&ix->leads, message, &w)) != TRIE_NONE)
 		deepest = place;
 	a->steps += w.depth;
-	for (place = deepest; place != NONE; place = ix->places[place].parent) {
+	for (place = deepest; place != TRIE_NONE; place = ix->places[place].parent) {
 		const struct place *p = &ix->places[place];
 		struct template *t;
 
@@ -611,10 +509,10 @@ static struct template *index_find(struct template_index *ti, struct index *ix, 
 static struct index *index_of_program(const struct template_index *ti, struct bytes program)
 {
 	struct index *ix = NULL;
-	struct walk w = { 0 };
+	struct trie_walk w = { 0 };
 	uint32_t tag;
 
-	while ((tag = trie_next(&ti->tags, program, &w)) != NONE)
+	while ((tag = trie_next(&ti->tags, program, &w)) != TRIE_NONE)
 		ix = w.depth == program.len ? ti->by_tag[tag].exact : ti->by_tag[tag].prefix;
 	return ix;
 }
@@ -625,7 +523,8 @@ static struct index *remembered_index(struct template_index *ti, struct bytes pr
 
 	if (program.len == 0 || program.len > sizeof m->program)
 		return index_of_program(ti, program);
-	m = &ti->remembered[(program.len * 5u + program.data[program.len - 1] + program.data[0] * 3u) % ELEMENTSOF(ti->remembered)];
+	m = &ti->remembered[(program.len * 5u + program.data[program.len - 1] + program.data[0] * 3u) %
+			    ELEMENTSOF(ti->remembered)];
 	if (m->len != program.len || !same_bytes(m->program, program.data, program.len)) {
 		m->index = index_of_program(ti, program);
 		m->len = (uint8_t)program.len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The template language (template.h): one line of text becomes a struct template, or a sentence on what is wrong. */
+/* The template language (template.h): one line of text becomes a struct template, or a sentence on what is
+ * wrong. */
 #include <errno.h>
 #include <stdarg.h>
 
@@ -53,7 +54,8 @@ static struct bytes trim(struct bytes b)
 {
 	while (b.len > 0 && (b.data[0] == ' ' || b.data[0] == '\t'))
 		b = bytes_from(b, 1);
-	while (b.len > 0 && (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t' || b.data[b.len - 1] == '\r'))
+	while (b.len > 0 &&
+	       (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t' || b.data[b.len - 1] == '\r'))
 		b.len--;
 	return b;
 }
@@ -92,7 +94,7 @@ static struct bytes keep(struct arena *arena, struct bytes b)
 	return bytes_of(p, b.len);
 }
 
-/* --- programs and meaning -------------------------------------------------------------------------------- */
+/* --- programs and meaning ----------------------------------------------------------------- */
 
 static int parse_programs(struct parser *p, struct bytes text)
 {
@@ -125,8 +127,9 @@ static int parse_programs(struct parser *p, struct bytes text)
 
 static const char *activity_from_name(struct bytes word)
 {
-	static const char *const activities[] = { "logon",     "logoff",         "session_open", "session_close",
-						  "privilege", "account_change", "other" };
+	static const char *const activities[] = { "logon",	   "logoff",	"session_open",
+						  "session_close", "privilege", "account_change",
+						  "other" };
 
 	for (size_t i = 0; i < ELEMENTSOF(activities); i++) {
 		if (bytes_eq(word, bytes_str(activities[i])))
@@ -177,7 +180,8 @@ static int parse_meaning(struct parser *p, struct bytes text)
 		} else if (!severity && severity_from_name(word, &m.severity) == 0) {
 			severity = true;
 		} else {
-			r = wrong(p, "\"%s\" is no kind, activity, outcome or severity that could stand here", SHOWN(word));
+			r = wrong(p, "\"%s\" is no kind, activity, outcome or severity that could stand here",
+				  SHOWN(word));
 		}
 		if (r < 0)
 			return r;
@@ -186,7 +190,7 @@ static int parse_meaning(struct parser *p, struct bytes text)
 	return 0;
 }
 
-/* --- text ------------------------------------------------------------------------------------------------ */
+/* --- text --------------------------------------------------------------------------------- */
 
 static int add_token(struct parser *p, struct token token)
 {
@@ -329,7 +333,7 @@ static int parse_text(struct parser *p, struct bytes text)
 	return 0;
 }
 
-/* --- what follows what ----------------------------------------------------------------------------------- */
+/* --- what follows what -------------------------------------------------------------------- */
 
 /* What can stand right before a token; blanks touch other fields, but not what touches them already. */
 enum { AFTER_LITERAL = 1, AFTER_FIELD = 2, AFTER_BLANKS = 4, AFTER_FIELD_AND_BLANKS = 8 };
@@ -339,7 +343,8 @@ static int check_touching(struct parser *p)
 	unsigned before = AFTER_LITERAL, at_group = 0;
 
 	for (const struct token *k = p->tokens; k->kind != TOKEN_END; k++) {
-		unsigned forbidden = AFTER_FIELD_AND_BLANKS | (k->type == TYPE_BLANKS ? AFTER_BLANKS : AFTER_FIELD);
+		unsigned forbidden =
+			AFTER_FIELD_AND_BLANKS | (k->type == TYPE_BLANKS ? AFTER_BLANKS : AFTER_FIELD);
 
 		if (k->kind == TOKEN_LITERAL) {
 			before = AFTER_LITERAL;
@@ -349,7 +354,8 @@ static int check_touching(struct parser *p)
 			before |= at_group;
 		} else {
 			if (before & forbidden)
-				return wrong(p, "the field %s touches the field before it", SHOWN(p->names[k->number]));
+				return wrong(p, "the field %s touches the field before it",
+					     SHOWN(p->names[k->number]));
 			if (k->type != TYPE_BLANKS)
 				before = AFTER_FIELD;
 			else

@@ -57,9 +57,10 @@ int main(int argc, char **argv)
 		run(set, buf_bytes(&text), true, &t);
 	}
 	printf("%llu templates, %llu lines, %.1f %% known, %.1f bytes and %.1f steps a line\n",
-	       (unsigned long long)template_set_count(set), (unsigned long long)t.lines, 100.0 * (double)t.known / (double)t.lines,
-	       (double)text.len * rounds / (double)t.lines, (double)template_set_steps(set) / (double)t.lines);
-	printf("ns a line: %.0f splitting and header, %.0f with template\n", 1000.0 * (double)t.header_us / (double)t.lines,
-	       1000.0 * (double)t.both_us / (double)t.lines);
+	       (unsigned long long)template_set_count(set), (unsigned long long)t.lines,
+	       100.0 * (double)t.known / (double)t.lines, (double)text.len * rounds / (double)t.lines,
+	       (double)template_set_steps(set) / (double)t.lines);
+	printf("ns a line: %.0f splitting and header, %.0f with template\n",
+	       1000.0 * (double)t.header_us / (double)t.lines, 1000.0 * (double)t.both_us / (double)t.lines);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands before a message: every form that programs write, and that nothing of a line is lost or invented. */
+/* What stands before a message: every form that programs write, and that nothing of a line is lost or
+ * invented. */
 #include "tests/unit/test.h"
 
 #include <stdio.h>
@@ -44,7 +45,8 @@ static void check_parts(struct bytes line, const struct parsed_line *p)
 	if (line.len > 0)
 		assert_memory_equal(again.data, line.data, line.len);
 	if (p->header.stamp != NONE) {
-		size_t n = stamp_render(p->header.stamp, p->header.fraction_digits, p->header.utc_offset_min, p->time_us, text);
+		size_t n = stamp_render(p->header.stamp, p->header.fraction_digits, p->header.utc_offset_min,
+					p->time_us, text);
 
 		assert_true(p->has_time);
 		assert_int_equal(n, p->header.time.len);
@@ -87,8 +89,9 @@ static void check_line(const char *line, const char *expected)
 
 	if (p.has_time)
 		(void)text_time(p.time_us, time);
-	(void)snprintf(found, sizeof found, "%s|%.*s|%.*s|%u|%.*s", time, (int)p.host.len, (const char *)p.host.data, (int)p.program.len,
-		       (const char *)p.program.data, p.pid, (int)p.message.len, (const char *)p.message.data);
+	(void)snprintf(found, sizeof found, "%s|%.*s|%.*s|%u|%.*s", time, (int)p.host.len,
+		       (const char *)p.host.data, (int)p.program.len, (const char *)p.program.data, p.pid,
+		       (int)p.message.len, (const char *)p.message.data);
 	if (strcmp(found, expected) != 0)
 		fail_msg("%s\n   is %s\n  not %s", line, found, expected);
 }
@@ -101,11 +104,15 @@ TEST(every_form_of_header_is_understood)
 		{ "Nov 23 04:05:06 web1 sudo: a", "2026-11-23T04:05:06.000000Z|web1|sudo|0|a" },
 		{ "Feb 7 16:01:07 h sshd[5]: a", "2026-02-07T16:01:07.000000Z|h|sshd|5|a" },
 		{ "Jul 05 18:22:44 h sshd[5]: a", "2026-07-05T18:22:44.000000Z|h|sshd|5|a" },
-		{ "Nov  3 04:05:06 h sudo:    alice : b", "2026-11-03T04:05:06.000000Z|h|sudo|0|   alice : b" },
+		{ "Nov  3 04:05:06 h sudo:    alice : b",
+		  "2026-11-03T04:05:06.000000Z|h|sudo|0|   alice : b" },
 		{ "<38>Nov  3 04:05:06 h su: a", "2026-11-03T04:05:06.000000Z|h|su|0|a" },
-		{ "Nov  3 04:05:06 h pop(pam_unix)[4920]: a", "2026-11-03T04:05:06.000000Z|h|pop(pam_unix)|4920|a" },
-		{ "Nov  3 04:05:06 h postfix/smtpd[1]: a", "2026-11-03T04:05:06.000000Z|h|postfix/smtpd|1|a" },
-		{ "Nov  3 04:05:06 2001:db8::1 sshd[1]: a", "2026-11-03T04:05:06.000000Z|2001:db8::1|sshd|1|a" },
+		{ "Nov  3 04:05:06 h pop(pam_unix)[4920]: a",
+		  "2026-11-03T04:05:06.000000Z|h|pop(pam_unix)|4920|a" },
+		{ "Nov  3 04:05:06 h postfix/smtpd[1]: a",
+		  "2026-11-03T04:05:06.000000Z|h|postfix/smtpd|1|a" },
+		{ "Nov  3 04:05:06 2001:db8::1 sshd[1]: a",
+		  "2026-11-03T04:05:06.000000Z|2001:db8::1|sshd|1|a" },
 		{ "Nov  3 04:05:06.123 h sshd[1]: a", "2026-11-03T04:05:06.123000Z|h|sshd|1|a" },
 		{ "Nov  3 04:05:06 h sshd[1]:", "2026-11-03T04:05:06.000000Z|h|sshd|1|" },
 		{ "Nov  3 04:05:06 h sshd[1]: ", "2026-11-03T04:05:06.000000Z|h|sshd|1|" },
@@ -126,7 +133,8 @@ TEST(every_form_of_header_is_understood)
 		{ "2026-11-23 12:00:00.1+00:00 h sshd[1]: a", "2026-11-23T12:00:00.100000Z|h|sshd|1|a" },
 		{ "2026-11-23T12:00:00 h sshd[1]: a", "2026-11-23T12:00:00.000000Z|h|sshd|1|a" },
 		{ "2026-11-23 12:00:00,250 h sshd[1]: a", "2026-11-23T12:00:00.250000Z|h|sshd|1|a" },
-		{ "2026-11-23T12:00:00.123456789+00:00 h sshd[1]: a", "2026-11-23T12:00:00.123456Z|h|sshd|1|a" },
+		{ "2026-11-23T12:00:00.123456789+00:00 h sshd[1]: a",
+		  "2026-11-23T12:00:00.123456Z|h|sshd|1|a" },
 		{ "2026-11-23T12:00:00+0100 h sshd[1]: a", "2026-11-23T11:00:00.000000Z|h|sshd|1|a" },
 		{ "2026-11-23T12:00:00-00:00 h sshd[1]: a", "2026-11-23T12:00:00.000000Z|h|sshd|1|a" },
 		/* parts that are missing */
@@ -135,8 +143,10 @@ TEST(every_form_of_header_is_understood)
 		{ "Nov 23 04:05:06 [sshd] User root", "2026-11-23T04:05:06.000000Z||sshd|0|User root" },
 		{ "Nov 23 04:05:06 h [sshd] User root", "2026-11-23T04:05:06.000000Z|h|sshd|0|User root" },
 		{ "Nov 23 04:05:06 h a b c", "2026-11-23T04:05:06.000000Z|h||0|a b c" },
-		{ "Nov 23 04:05:06 h last message repeated 2 times", "2026-11-23T04:05:06.000000Z|h||0|last message repeated 2 times" },
-		{ "Nov 23 04:05:06 last message repeated 2 times", "2026-11-23T04:05:06.000000Z|||0|last message repeated 2 times" },
+		{ "Nov 23 04:05:06 h last message repeated 2 times",
+		  "2026-11-23T04:05:06.000000Z|h||0|last message repeated 2 times" },
+		{ "Nov 23 04:05:06 last message repeated 2 times",
+		  "2026-11-23T04:05:06.000000Z|||0|last message repeated 2 times" },
 		{ "Nov 23 04:05:06 h sshd[1]: message repeated 2 times: [ a]",
 		  "2026-11-23T04:05:06.000000Z|h|sshd|1|message repeated 2 times: [ a]" },
 		{ "Nov 23 04:05:06", "2026-11-23T04:05:06.000000Z|||0|" },
@@ -147,22 +157,27 @@ TEST(every_form_of_header_is_understood)
 		{ "sshd[24077]: a", "-||sshd|24077|a" },
 		{ "<38>sshd[24077]: a", "-||sshd|24077|a" },
 		/* Solaris */
-		{ "Nov 23 04:05:06 h sshd[1]: [ID 800047 auth.info] a", "2026-11-23T04:05:06.000000Z|h|sshd|1|a" },
+		{ "Nov 23 04:05:06 h sshd[1]: [ID 800047 auth.info] a",
+		  "2026-11-23T04:05:06.000000Z|h|sshd|1|a" },
 		{ "sshd[1]: [ID 800047 auth.info] a", "-||sshd|1|a" },
 		/* RFC 5424 */
-		{ "<38>1 2026-11-23T12:00:00.1-04:00 h.example sshd 57915 - - a", "2026-11-23T16:00:00.100000Z|h.example|sshd|57915|a" },
+		{ "<38>1 2026-11-23T12:00:00.1-04:00 h.example sshd 57915 - - a",
+		  "2026-11-23T16:00:00.100000Z|h.example|sshd|57915|a" },
 		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 ID47 [x@1 k=\"[a] \\\"\\] b\"][y z=\"]\"] a [b]",
 		  "2026-11-23T12:00:00.000000Z|h|sshd|1|a [b]" },
-		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 - - \xef\xbb\xbfz", "2026-11-23T12:00:00.000000Z|h|sshd|1|z" },
+		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 - - \xef\xbb\xbfz",
+		  "2026-11-23T12:00:00.000000Z|h|sshd|1|z" },
 		{ "<38>1 2026-11-23T12:00:00Z - - - - - a", "2026-11-23T12:00:00.000000Z|||0|a" },
 		{ "<38>1 - h sshd 1 - - a", "-|h|sshd|1|a" },
 		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 - -", "2026-11-23T12:00:00.000000Z|h|sshd|1|" },
-		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 - [open a", "2026-11-23T12:00:00.000000Z|h|sshd|1|[open a" },
+		{ "<38>1 2026-11-23T12:00:00Z h sshd 1 - [open a",
+		  "2026-11-23T12:00:00.000000Z|h|sshd|1|[open a" },
 		/* not what it seems: a pid that is none, or not written as numbers are */
 		{ "Nov 23 04:05:06 h sshd[007]: a", "2026-11-23T04:05:06.000000Z|h|sshd|0|a" },
 		{ "Nov 23 04:05:06 h sshd[0]: a", "2026-11-23T04:05:06.000000Z|h|sshd|0|a" },
 		{ "Nov 23 04:05:06 h sshd[4294967296]: a", "2026-11-23T04:05:06.000000Z|h|sshd|0|a" },
-		{ "Nov 23 04:05:06 h sshd[2147483647]: a", "2026-11-23T04:05:06.000000Z|h|sshd|2147483647|a" },
+		{ "Nov 23 04:05:06 h sshd[2147483647]: a",
+		  "2026-11-23T04:05:06.000000Z|h|sshd|2147483647|a" },
 	};
 
 	set_zone("UTC0");
@@ -173,16 +188,35 @@ TEST(every_form_of_header_is_understood)
 TEST(what_is_no_header_is_all_message)
 {
 	static const char *const lines[] = {
-		"",		      " ",			"Failed password for x from 1.2.3.4 port 22 ssh2",
-		"error: sshd: a",     "alice : TTY=pts/0 ; a",	"Nov 31 04:05:06 h a: b",
-		"Feb 30 04:05:06 h a: b", "Nov  3 24:05:06 h a: b", "Nov  3 04:60:06 h a: b",
-		"Nov  0 04:05:06 h a: b", "Nov 3", "Nov",
-		"nov  3 04:05:06 h a: b", "Nov  3 04:05:6 h a: b", "Nov  3 04:05:061 h a: b",
-		"2026-11-31T12:00:00Z h a: b",  "2026-13-01T12:00:00Z h a: b", "2026-1-01T12:00:00Z h a: b",
-		"2026-11-23T12:00:00+24:00 h a: b", "2026-11-23T12:00:00+1 h a: b", "2026-11-23T12:00:00. h a: b",
+		"",
+		" ",
+		"Failed password for x from 1.2.3.4 port 22 ssh2",
+		"error: sshd: a",
+		"alice : TTY=pts/0 ; a",
+		"Nov 31 04:05:06 h a: b",
+		"Feb 30 04:05:06 h a: b",
+		"Nov  3 24:05:06 h a: b",
+		"Nov  3 04:60:06 h a: b",
+		"Nov  0 04:05:06 h a: b",
+		"Nov 3",
+		"Nov",
+		"nov  3 04:05:06 h a: b",
+		"Nov  3 04:05:6 h a: b",
+		"Nov  3 04:05:061 h a: b",
+		"2026-11-31T12:00:00Z h a: b",
+		"2026-13-01T12:00:00Z h a: b",
+		"2026-1-01T12:00:00Z h a: b",
+		"2026-11-23T12:00:00+24:00 h a: b",
+		"2026-11-23T12:00:00+1 h a: b",
+		"2026-11-23T12:00:00. h a: b",
 		"2026-11-23T12:00:00.1234567890123456789012345678901234567890Z h a: b",
-		"<38>1 2026-11-23T12:00:00Z h sshd", "<38>1 2026-11-23T12:00:00Z  sshd 1 - - a", "<38>", "<", "<a>",
-		"an ordinary[1]: sentence[2]: with brackets", "two words: sshd[1]: a",
+		"<38>1 2026-11-23T12:00:00Z h sshd",
+		"<38>1 2026-11-23T12:00:00Z  sshd 1 - - a",
+		"<38>",
+		"<",
+		"<a>",
+		"an ordinary[1]: sentence[2]: with brackets",
+		"two words: sshd[1]: a",
 		"ao\xc3\xbbt 19 11:08:37 nlaptop symphorien[4961]: test",
 	};
 
@@ -191,7 +225,8 @@ TEST(what_is_no_header_is_all_message)
 		struct parsed_line p = parsed(lines[i]);
 
 		if (i == ELEMENTSOF(lines) - 3)
-			continue; /* "an ordinary[1]: " does look like host and tag, and loses nothing by it */
+			continue; /* "an ordinary[1]: " does look like host and tag, and loses nothing by it
+				   */
 		if (p.has_time || p.program.len > 0 || p.host.len > 0 || p.message.len != strlen(lines[i]))
 			fail_msg("%s: a header of %zu bytes", lines[i], strlen(lines[i]) - p.message.len);
 	}
@@ -231,10 +266,10 @@ TEST(a_stamp_stands_only_for_a_time_that_it_gives_back)
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
 		struct parsed_line p = parsed(cases[i].line);
 
-		if (!p.has_time || p.header.stamp != cases[i].stamp || p.header.fraction_digits != cases[i].digits ||
-		    p.header.utc_offset_min != cases[i].offset)
-			fail_msg("%s: stamp %d, %u digits, offset %d", cases[i].line, (int)p.header.stamp, p.header.fraction_digits,
-				 p.header.utc_offset_min);
+		if (!p.has_time || p.header.stamp != cases[i].stamp ||
+		    p.header.fraction_digits != cases[i].digits || p.header.utc_offset_min != cases[i].offset)
+			fail_msg("%s: stamp %d, %u digits, offset %d", cases[i].line, (int)p.header.stamp,
+				 p.header.fraction_digits, p.header.utc_offset_min);
 		assert_bytes_equal(p.message, "b");
 	}
 }
@@ -261,9 +296,15 @@ TEST(local_times_are_taken_in_the_hosts_zone)
 
 TEST(one_clock_serves_lines_of_many_forms)
 {
-	static const char *const lines[] = { "Nov  3 04:05:06 h a[1]: b", "2026-11-03T04:05:06Z h a[1]: b", "Nov  3 04:05:06 h a[1]: b",
-					     "Nov  3 04:05:07 h a[1]: b", "Nov  3 04:05:07.5 h a[1]: b", "2026-11-03T04:05:06.5Z h a[1]: b",
-					     "Nov  3 04:05:07", "h a[1]: b", "2026-11-03T04:05:06 h a[1]: b" };
+	static const char *const lines[] = { "Nov  3 04:05:06 h a[1]: b",
+					     "2026-11-03T04:05:06Z h a[1]: b",
+					     "Nov  3 04:05:06 h a[1]: b",
+					     "Nov  3 04:05:07 h a[1]: b",
+					     "Nov  3 04:05:07.5 h a[1]: b",
+					     "2026-11-03T04:05:06.5Z h a[1]: b",
+					     "Nov  3 04:05:07",
+					     "h a[1]: b",
+					     "2026-11-03T04:05:06 h a[1]: b" };
 	struct header_clock clock = { .now_us = NOW_US };
 
 	set_zone("UTC0");
@@ -335,8 +376,12 @@ TEST(a_long_line_costs_no_more_than_its_header)
 	_cleanup_(freep) uint8_t *line = malloc(1 << 20);
 	struct header_clock clock = { .now_us = NOW_US };
 	struct parsed_line p;
-	static const char *const heads[] = { "", "Nov  3 04:05:06 ", "Nov  3 04:05:06 h ", "<38>1 2026-11-23T12:00:00Z h sshd 1 - [",
-					     "Nov  3 04:05:06 h sshd[", "Nov  3 04:05:06 h sshd[1]: [ID " };
+	static const char *const heads[] = { "",
+					     "Nov  3 04:05:06 ",
+					     "Nov  3 04:05:06 h ",
+					     "<38>1 2026-11-23T12:00:00Z h sshd 1 - [",
+					     "Nov  3 04:05:06 h sshd[",
+					     "Nov  3 04:05:06 h sshd[1]: [ID " };
 
 	set_zone("UTC0");
 	assert_non_null(line);
