@@ -112,7 +112,7 @@ static int print_meaning(struct buf *out, const struct understood *u)
 	for (size_t i = 0; r == 0 && i < u->wording->n_fields; i++) {
 		const char *name = event_field_name(u->wording->field_ids[i]);
 
-		if (strcmp(name, "blanks") != 0)
+		if (strcmp(name, EVENT_FIELD_BLANKS) != 0)
 			r = json_value(out, name, u->values[i]);
 	}
 	return r;
@@ -158,7 +158,7 @@ static int print_text(struct buf *out, const struct understood *u)
 	for (size_t i = 0; r == 0 && m && i < u->wording->n_fields; i++) {
 		const char *name = event_field_name(u->wording->field_ids[i]);
 
-		if (strcmp(name, "blanks") == 0)
+		if (strcmp(name, EVENT_FIELD_BLANKS) == 0)
 			continue;
 		r = buf_printf(out, " %s=\"", name);
 		if (r == 0)

@@ -159,8 +159,11 @@ static void text_details(struct line *l, const struct event *e)
 {
 	const char *between = "";
 
-	for (size_t i = 0; i < e->n_fields; i++, between = " ") {
+	for (size_t i = 0; i < e->n_fields; i++) {
+		if (strcmp(e->fields[i].name, EVENT_FIELD_BLANKS) == 0)
+			continue;
 		add(l, bytes_str(between));
+		between = " ";
 		add_pair(l, bytes_str(e->fields[i].name), e->fields[i].value);
 	}
 	for (size_t i = 0; i < e->meaning.n_constants; i++, between = " ") {
@@ -361,6 +364,8 @@ static void json_facts(struct line *l, const struct event *e)
 		struct bytes value = i < e->n_fields ? e->fields[i].value :
 						       bytes_str(e->meaning.constants[i - e->n_fields].value);
 
+		if (strcmp(fact_name(e, i), EVENT_FIELD_BLANKS) == 0)
+			continue;
 		json_fact_key(l, e, i);
 		if (is_number(value) && is_among(fact_name(e, i), number_keys, ELEMENTSOF(number_keys)))
 			add(l, value);

@@ -242,7 +242,7 @@ static int parse_field(struct parser *p, struct bytes text)
 	int id;
 
 	if (name.len == 0 && bytes_starts(text, LIT("blanks")))
-		name = LIT("blanks");
+		name = LIT(EVENT_FIELD_BLANKS);
 	if (!is_name(name))
 		return wrong(p, "\"{%s}\": \"%s\" is no name for a field", SHOWN(whole), SHOWN(name));
 	type = field_type_of_name(name);

@@ -64,6 +64,10 @@ struct meaning {
 };
 
 /* As a reader gets it. */
+/* The field that is no fact: blanks by which a program aligns its text. The line is made of them too, so they are
+ * kept; nobody is shown them. */
+#define EVENT_FIELD_BLANKS "blanks"
+
 struct event_field {
 	const char *name;
 	struct bytes value;
