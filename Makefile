@@ -3,6 +3,7 @@
 #   make run            installs what the build needs, builds, and shows the main job on this host
 #   make check          installs what the tests need, and runs them all
 #   make                builds hallmarkd and hallmark into $(BUILD)
+#   make tests          builds the test programs
 #   make install        to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(SYSCONFDIR)
 #   make check-STEP     one step of the tests: unit, sanitize, valgrind, clang, headers, style or integration;
 #                       T=WORD runs only the test programs that have WORD in their names
@@ -54,8 +55,10 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(PROTO_SRC:%.c=%.o)
 LIB := $(BUILD)/libhallmark.a
 HEADERS := $(wildcard agent/base/*.h proto/*.h collectors/*.h agent/*.h)
 
-UNIT_SRC := $(wildcard tests/unit/test-*.c)
-UNIT_TESTS := $(UNIT_SRC:%.c=$(BUILD)/%)
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
+BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+# Makes system calls of a program fail: see there.
+FAULTS := $(BUILD)/tests/lib/faults.so
 
 # --- how it is built ----------------------------------------------------------------------------------
 
@@ -82,7 +85,7 @@ LINK = $(CC) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 	@:
-unit-tests: $(UNIT_TESTS)
+tests: $(UNIT_TESTS) $(BENCHES) $(FAULTS)
 
 ifneq ($(BUILDING),)
 # When the compiler or what it is told changes, the flags are probed anew and everything is built anew.
@@ -93,7 +96,7 @@ $(file >$(BUILD)/settings,$(SETTINGS))
 endif
 
 include $(BUILD)/flags.mk
--include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(BENCHES:=.d)
 endif
 
 # Each flag is tried on top of those that were found to work before it; one that the compiler does not know, or
@@ -133,9 +136,14 @@ $(BUILD)/$(1): $(MAIN_$(1):%.c=$(BUILD)/%.o) $(LIB)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(LIB)
+$(UNIT_TESTS): LIBS += -lcmocka
+$(UNIT_TESTS) $(BENCHES): %: %.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) $^ $(LIBS) -lcmocka -o $@
+	$(Q)$(LINK) $^ $(LIBS) -o $@
+
+$(FAULTS): tests/lib/faults.c $(BUILD)/flags.mk
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(COMPILE) -fPIC -shared $< -o $@
 
 # Every header brings what it needs, and may be included twice.
 headers: $(PROTO_HDR)
@@ -178,4 +186,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all unit-tests headers run check install clean help
+.PHONY: all tests headers run check install clean help

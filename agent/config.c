@@ -148,7 +148,7 @@ int config_describe(struct buf *ret)
 	int r = 0;
 
 	for (size_t i = 0; i < ELEMENTSOF(options) && r >= 0; i++)
-		r = buf_printf(ret, "%s.%s = %s\n", options[i].section, options[i].name, options[i].value);
+		r = buf_printf(ret, "  %s.%s = %s\n", options[i].section, options[i].name, options[i].value);
 	return r;
 }
 

@@ -38,7 +38,7 @@ void config_done(struct config *c);
 /* `path` NULL: /etc/hallmark/hallmark.conf, which may be missing. `state` NULL: as installed. On -EINVAL or
  * another error a sentence with file and line is in `ret_why`. */
 int config_load(const char *path, const char *state, struct config *ret, struct buf *ret_why);
-/* The option table as text, for --help and the test on the man page: "Section.option = default". */
+/* The option table as text, for --help and the test on the man page: "  Section.option = default". */
 int config_describe(struct buf *ret);
 
 #endif

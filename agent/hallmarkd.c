@@ -487,6 +487,18 @@ static const char help[] =
 
 enum { OPTION_CAUGHT_UP = 1, OPTION_VERSION };
 
+static int print_help(void)
+{
+	_cleanup_(buf_done) struct buf configuration = BUF_INIT(8192);
+
+	if (config_describe(&configuration) < 0)
+		return EXIT_UNKNOWN;
+	(void)fputs(help, stdout);
+	(void)printf("\nConfiguration, with its defaults; see hallmark.conf(5):\n\n%.*s", (int)configuration.len,
+		     (const char *)configuration.data);
+	return fflush(stdout) == 0 ? EXIT_YES : EXIT_UNKNOWN;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -513,7 +525,7 @@ int main(int argc, char **argv)
 			d.until_caught_up = true;
 			break;
 		case OPTION_HELP:
-			return fputs(help, stdout) < 0 ? EXIT_UNKNOWN : EXIT_YES;
+			return print_help();
 		case OPTION_VERSION:
 			return puts("hallmarkd " HALLMARK_VERSION) < 0 ? EXIT_UNKNOWN : EXIT_YES;
 		default:

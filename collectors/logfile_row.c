@@ -30,13 +30,8 @@ void row_state(struct row *row, enum path_state state, const char *reason)
 
 void row_drop(struct row *row, size_t i)
 {
-	struct part *p = row->parts[i];
-	struct stat st;
-
-	if (p->state == PART_OPEN && fstat(p->file.fd, &st) >= 0)
-		row->read_us = MAX(row->read_us, stat_mtime_us(&st));
-	watch_drop(&row->watch, p->wd);
-	part_free(p);
+	watch_drop(&row->watch, row->parts[i]->wd);
+	part_free(row->parts[i]);
 	row->n--;
 	memmove(row->parts + i, row->parts + i + 1, (row->n - i) * sizeof row->parts[0]);
 }
@@ -186,14 +181,13 @@ static int find(struct row *row, struct find *f, const struct sought *sought)
 static int empty_part_filled(struct row *row, struct part *p)
 {
 	_cleanup_(siblings_done) struct siblings s = SIBLINGS_INIT;
-	int64_t then_us = MAX(p->seen_us, row->read_us);
 	bool newer = false;
 	int r = siblings_scan(row->path, &s);
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < s.n && !p->away; i++)
-		newer |= s.list[i].name && s.list[i].mtime_us > then_us && !part_listed(row, s.list[i].id);
+		newer |= s.list[i].name && s.list[i].mtime_us > p->seen_us && !part_listed(row, s.list[i].id);
 	p->empty = false;
 	if (!newer)
 		return 0;
@@ -350,7 +344,6 @@ static size_t newer_than_parts(struct row *row, const struct siblings *s)
 		if (fstat(last->file.fd, &st) >= 0)
 			then_us = stat_mtime_us(&st);
 	}
-	then_us = MAX(then_us, row->read_us);
 	for (i = 0; i < s->n; i++) {
 		const struct sibling *one = &s->list[i];
 		/* gzip(1) keeps whole seconds: it may have been any time within that second */

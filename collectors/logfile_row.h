@@ -30,7 +30,6 @@ struct row {
 	bool read_failed;   /* what the state says is of a part that could not be read */
 
 	int64_t anchor_us;  /* where no part says it: files that changed after this are newer */
-	int64_t read_us;    /* when the newest of the parts that were read and dropped was changed */
 	int64_t since_us;   /* at the first start: given to the parts up to the one at the path */
 	bool from_end;      /* at the first start: only what comes from now on */
 

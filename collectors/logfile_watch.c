@@ -10,13 +10,18 @@
 
 int watch_init(struct watch *w, const char *path)
 {
-	const char *slash;
+	const char *slash, *before;
 
 	w->path = strdup(path);
 	if (!w->path)
 		return -ENOMEM;
 	slash = strrchr(w->path, '/');
 	w->base = bytes_str(slash ? slash + 1 : w->path);
+	if (slash) {
+		before = memrchr(w->path, '/', (size_t)(slash - w->path));
+		before = before ? before + 1 : w->path;
+		w->directory = bytes_of(before, (size_t)(slash - before));
+	}
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	return w->fd < 0 ? -errno : 0;
 }
@@ -131,7 +136,7 @@ bool watch_concerns(struct watch *w, const struct inotify_event *e)
 	if (e->wd == w->above_wd) {
 		if (e->mask & IN_IGNORED)
 			w->above_wd = -1;
-		return true;
+		return e->len == 0 || bytes_eq(bytes_str(e->name), w->directory);
 	}
 	if (e->wd != w->directory_wd)
 		return false;

@@ -20,7 +20,7 @@ struct watch {
 	int above_wd;      /* of the directory above the log's own, once that is there; or -1 */
 	bool is_parent;    /* directory_wd is of the log's own directory, not of one above it */
 	char *path;        /* the log's */
-	struct bytes base; /* its last component */
+	struct bytes base, directory; /* its last component, and the one before that */
 };
 
 #define WATCH_INIT { .fd = -1, .directory_wd = -1, .above_wd = -1 }

@@ -15,7 +15,7 @@ void log_setup(const char *program, int level)
 	log_prefix = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void log_line(int level, int r, const char *format, va_list ap)
+static void _printf_(3, 0) log_line(int level, int r, const char *format, va_list ap)
 {
 	char text[2048];
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Record what the sshd, sudo, su and PAM of a Debian release really log.
 #
 #   tests/capture/capture.sh SUITE [DIRECTORY]

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 
-BUILD = os.environ.get("HALLMARK_BUILD", "build")
+BUILD = os.path.abspath(os.environ.get("HALLMARK_BUILD", "build"))
 
 
 class Tap:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """A throw-away host: the real sshd, sudo, su, PAM, rsyslogd and journald on loopback.
 
 Everything runs in private mount, process, network and host-name namespaces: test users, a log socket, /run, /etc,
