@@ -183,6 +183,33 @@ def test_hostile_state():
                "a pipe, a link and a directory among the segments do no harm", code, err)
 
 
+def test_cap():
+    """The spool's cap is a bound: what has to go unacknowledged is declared, in the chain and before it goes."""
+    agent, log = new_agent()
+    with agent:
+        agent.configure(files=[log], sections="[Spool]\ncap = 32M\n")
+        write(log, range(1, 1001), filler=60000)
+        _, code, err = agent.catch_up()
+        rows, report, verdict = agent.verify()
+        sizes = sum(os.stat(f).st_blocks * 512 for f in agent.segments())
+        tap.ok(code == 0 and verdict == 0 and sizes <= 32 << 20, "at its cap the spool stays below it, and goes on", err,
+               verdict, sizes)
+        said = [r["detail"] for r in rows if r.get("loss_reason") == "spool_full"]
+        first = [r["first_sequence"] for r in report if r.get("report") == "host"][0]
+        last_said = max((int(text.split(" to ")[1].split()[0]) for text in said), default=0)
+        tap.ok(numbers(rows)[-1:] == [1000] and first > 1, "the newest is there, the oldest is gone", first)
+        tap.ok(last_said >= first - 1, "what went is declared, up to the first that is there", said, first)
+        os.makedirs(agent.state + "/forward", exist_ok=True)
+        with open(agent.state + "/forward/acked", "w") as acked:
+            acked.write("%d\n" % agent.committed()[2])
+        write(log, range(1001, 1301), filler=60000)
+        before = len([r for r in agent.verify()[0] if r.get("loss_reason") == "spool_full"])
+        agent.catch_up()
+        after = [r for r in agent.verify()[0] if r.get("loss_reason") == "spool_full"]
+        tap.ok(len(after) <= before and numbers(agent.verify()[0])[-1:] == [1300], "acknowledged segments go without a loss",
+               before, after)
+
+
 def main():
     mounts = os.geteuid() == 0 and private_mounts()
     if mounts:
@@ -201,6 +228,7 @@ def main():
     test_tampered("the last two frames taken away", "spool_cut", True)
     test_tampered("the segment truncated to half", "spool_cut", True)
     test_hostile_state()
+    test_cap()
     return tap.done()
 
 
