@@ -6,6 +6,13 @@
 #include <systemd/sd-journal.h>
 
 #include "collectors/intake.h"
+#include "collectors/journal.h"
+
+/* --- journal_inspect.c: the files ------------------------------------------------------------- */
+
+/* Counts the journal files of the directory (NULL: this host's), and those that may not be read. */
+void journal_look_at_files(const char *directory, struct journal_facts *facts);
+int journal_open(const char *directory, sd_journal **ret);
 
 /* --- journal_entry.c: one entry --------------------------------------------------------------- */
 

@@ -6,20 +6,13 @@
 #ifndef HALLMARK_COLLECTORS_MATCH_H
 #define HALLMARK_COLLECTORS_MATCH_H
 
+#include "agent/base/arena.h"
 #include "collectors/field_type.h"
 #include "collectors/template.h"
 
 #define TOKENS_MAX 96u
 #define GROUPS_MAX 8u /* so that a template has at most 256 wordings */
 #define NO_POSITION SIZE_MAX
-
-/* Memory that is given back all at once. */
-struct arena {
-	struct arena_chunk *chunk;
-	size_t used;
-};
-void *arena_alloc(struct arena *a, size_t size); /* zeroed; NULL when there is none */
-void arena_done(struct arena *a);
 
 enum token_kind { TOKEN_LITERAL, TOKEN_FIELD, TOKEN_GROUP, TOKEN_GROUP_END, TOKEN_END };
 

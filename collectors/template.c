@@ -14,13 +14,6 @@
 #include "collectors/match.h"
 
 #define FILE_MAX (4u * 1024 * 1024)
-#define CHUNK 16384u
-
-struct arena_chunk {
-	struct arena_chunk *next;
-	size_t size;
-	max_align_t data[];
-};
 
 struct template_set {
 	struct arena arena;
@@ -29,36 +22,6 @@ struct template_set {
 	struct template_index *index;
 	struct attempt attempt;
 };
-
-void *arena_alloc(struct arena *a, size_t size)
-{
-	void *p;
-
-	size = (size + 7) & ~(size_t)7;
-	if (!a->chunk || a->chunk->size - a->used < size) {
-		struct arena_chunk *c = calloc(1, sizeof *c + MAX(size, CHUNK));
-
-		if (!c)
-			return NULL;
-		c->size = MAX(size, CHUNK);
-		c->next = a->chunk;
-		a->chunk = c;
-		a->used = 0;
-	}
-	p = (uint8_t *)a->chunk->data + a->used;
-	a->used += size;
-	return p;
-}
-
-void arena_done(struct arena *a)
-{
-	while (a->chunk) {
-		struct arena_chunk *next = a->chunk->next;
-
-		free(a->chunk);
-		a->chunk = next;
-	}
-}
 
 int template_set_new(struct template_set **ret)
 {
