@@ -148,6 +148,14 @@ def test_vacuum():
         agent.catch_up_to([*range(1, 6), *range(9, 12)], "all that was read is gone: what is left is read, and the loss said",
                           [("vacuumed", 0)])
     with JournalAgent() as agent:
+        old = Boot("old", START_US - 60000000)
+        journals.write(agent.file, old.entries(range(1, 4)) + a.entries(range(4, 6)))
+        agent.catch_up_to(range(1, 6), "two boots are read")
+        os.unlink(agent.file)
+        journals.write(agent.file, old.entries(range(1, 4)) + b.entries(range(9, 11)))
+        agent.catch_up_to([*range(1, 6), 9, 10], "the second is gone: the first is not read again, and what came later is",
+                          [("vacuumed", 0)])
+    with JournalAgent() as agent:
         agent.catch_up_to([], "an empty directory")
         journals.write(agent.file, a.entries(range(1, 4)))
         agent.catch_up_to([1, 2, 3], "and a journal that comes later")
