@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
-#include <sys/inotify.h>
+#include <inotifytools/inotify.h>
 #include <sys/stat.h>
 
 #include "agent/base/io.h"

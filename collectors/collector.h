@@ -41,7 +41,7 @@ struct collector_ops {
 		     const Hallmark__V1__Position *position);
 	/* To be polled for reading; -1 where there is nothing to poll. */
 	int (*fd)(struct collector *c);
-	/* The descriptor is readable, or a minute has passed since the last call (`tick`): takes note of
+	/* The descriptor is readable, or a checkpoint is due (`tick`): takes note of
 	 * what changed, reads no lines. */
 	int (*wake)(struct collector *c, bool tick);
 	/* Hands about `budget` bytes of lines to the intake. A negative errno is for what no later call will

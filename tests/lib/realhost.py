@@ -1186,7 +1186,7 @@ class RealHost:
 
     def prefix(self):
         """What to put before a command line to run it inside, from outside: `nsenter ...`."""
-        return ["nsenter", f"--target={self._pid()}", "--mount", "--uts", "--net", "--pid", "--"]
+        return ["nsenter", f"--target={self._pid()}", "--mount", "--uts", "--net", "--pid", "--root", "--wd", "--"]
 
     @property
     def auth_log(self):
