@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """sources = auto, on hosts with a real journald and rsyslogd: one source of record, never two. And where to begin."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import journals  # noqa: E402
-from agent import BUILD, Agent, Tap, auth_line, number_of  # noqa: E402
+from agent import BUILD, Agent, Tap, auth_line, for_everybody, number_of  # noqa: E402
 
 tap = Tap()
 
@@ -85,16 +86,17 @@ def test_unreadable():
         os.chmod(log, 0o600)
         os.mkdir(agent.state)
         os.chown(agent.state, 65534, 65534)
-        agent.configure(files=[log])
-        done = subprocess.run([BUILD + "/hallmarkd", *agent.options(), "--until-caught-up"], capture_output=True, text=True,
-                              user=65534, group=65534, extra_groups=[])
+        templates = shutil.copytree("packaging/templates", agent.top + "/templates")
+        agent.configure(files=[log], extra="templates = %s\n" % templates)
+        command = [for_everybody("hallmarkd", agent.top), *agent.options(), "--until-caught-up"]
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        done = subprocess.run(command, capture_output=True, text=True, **nobody)
         tap.ok(log in done.stderr and "ermission denied" in done.stderr, "a file that may not be read is named, with the reason",
                done.stderr)
         states = [(r["state"], r["source_name"]) for r in agent.verify()[0] if r.get("activity") == "source_state"]
         tap.ok(states == [("unreadable", log)], "and it is said in the chain", states)
         os.chmod(log, 0o644)
-        subprocess.run([BUILD + "/hallmarkd", *agent.options(), "--until-caught-up"], capture_output=True, user=65534,
-                       group=65534, extra_groups=[])
+        subprocess.run(command, capture_output=True, **nobody)
         tap.ok(numbers(agent.verify()[0]) == [1], "once it may be read, it is read from its beginning")
     return None
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent import BUILD, Tap  # noqa: E402
+from agent import BUILD, Tap, for_everybody  # noqa: E402
 from chain import Chain, Key, line  # noqa: E402
 
 tap = Tap()
@@ -57,8 +57,8 @@ class Spool:
         return frame
 
 
-def events(*arguments, **more):
-    done = subprocess.run([BUILD + "/hallmark", "events", "--state", top, *arguments], capture_output=True, text=True,
+def events(*arguments, program=BUILD + "/hallmark", **more):
+    done = subprocess.run([program, "events", "--state", top, *arguments], capture_output=True, text=True,
                           timeout=60, **more)
     return done.returncode, done.stdout, done.stderr
 
@@ -122,7 +122,7 @@ tap.ok(events("--since", "soon")[0] == 3 and events("something")[0] == 3, "a wro
 tap.ok("\033" not in events()[1], "no colour where it is not a terminal")
 if os.geteuid() == 0:
     os.chmod(f"{top}/spool", 0o750)
-    code, out, err = events(user=65534, group=65534, extra_groups=[])
+    code, out, err = events(program=for_everybody("hallmark", top), user=65534, group=65534, extra_groups=[])
     tap.ok(code == 2 and not out and "hallmark-spool" in err and "sudo" in err, "who may not read it is told what to do", code, err)
     os.chmod(f"{top}/spool", 0o755)
 else:

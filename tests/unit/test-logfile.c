@@ -806,7 +806,7 @@ TEST(an_old_file_is_read_on_when_only_one_of_its_writers_closed_it)
 
 TEST(many_rotations_at_once_are_read_in_order_and_positions_stay_few)
 {
-	char text[16], suffix[8], want[256] = "";
+	char text[16], suffix[16], want[256] = "";
 
 	host();
 	for (int n = 40; n > 0; n--) {
