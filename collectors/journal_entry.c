@@ -1,268 +1,262 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collectors/journal_internal.h"
+#include "collectors/journal_entry.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <systemd/sd-messages.h>
 
-#define VALUE_MAX 4096u /* of any field but MESSAGE */
-
 enum field {
 	FIELD_MESSAGE,
+	FIELD_IDENTIFIER,
+	FIELD_COMM,
+	FIELD_HOSTNAME,
+	FIELD_TRANSPORT,
+	FIELD_EXE,
+	FIELD_UNIT,
+	FIELD_BOOT_ID,
 	FIELD_MESSAGE_ID,
-	FIELD_SYSLOG_IDENTIFIER,
-	FIELD_SYSLOG_FACILITY,
-	FIELD_SYSLOG_PID,
 	FIELD_PID,
 	FIELD_UID,
 	FIELD_GID,
-	FIELD_COMM,
-	FIELD_EXE,
-	FIELD_TRANSPORT,
-	FIELD_HOSTNAME,
-	FIELD_BOOT_ID,
-	FIELD_SYSTEMD_UNIT,
-	FIELD_AUDIT_LOGINUID,
-	FIELD_AUDIT_SESSION,
+	FIELD_LOGINUID,
+	FIELD_SESSION,
+	FIELD_SYSLOG_PID,
+	FIELD_FACILITY,
 	FIELD_N_DROPPED,
-	FIELD_COUNT
+	FIELD_MAX
 };
 
-static const char *const field_names[FIELD_COUNT] = {
-	[FIELD_MESSAGE] = "MESSAGE",
-	[FIELD_MESSAGE_ID] = "MESSAGE_ID",
-	[FIELD_SYSLOG_IDENTIFIER] = "SYSLOG_IDENTIFIER",
-	[FIELD_SYSLOG_FACILITY] = "SYSLOG_FACILITY",
-	[FIELD_SYSLOG_PID] = "SYSLOG_PID",
-	[FIELD_PID] = "_PID",
-	[FIELD_UID] = "_UID",
-	[FIELD_GID] = "_GID",
-	[FIELD_COMM] = "_COMM",
-	[FIELD_EXE] = "_EXE",
-	[FIELD_TRANSPORT] = "_TRANSPORT",
-	[FIELD_HOSTNAME] = "_HOSTNAME",
-	[FIELD_BOOT_ID] = "_BOOT_ID",
-	[FIELD_SYSTEMD_UNIT] = "_SYSTEMD_UNIT",
-	[FIELD_AUDIT_LOGINUID] = "_AUDIT_LOGINUID",
-	[FIELD_AUDIT_SESSION] = "_AUDIT_SESSION",
-	[FIELD_N_DROPPED] = "N_DROPPED",
+/* With the longest value that is kept: what is longer is cut, since a sender writes its tag as long as it likes. */
+static const struct {
+	struct bytes name;
+	size_t max;
+} fields[FIELD_MAX] = {
+	[FIELD_MESSAGE] = { LIT("MESSAGE="), EVENT_RAW_MAX },
+	[FIELD_IDENTIFIER] = { LIT("SYSLOG_IDENTIFIER="), 256 },
+	[FIELD_COMM] = { LIT("_COMM="), 256 },
+	[FIELD_HOSTNAME] = { LIT("_HOSTNAME="), 256 },
+	[FIELD_TRANSPORT] = { LIT("_TRANSPORT="), 64 },
+	[FIELD_EXE] = { LIT("_EXE="), 4096 },
+	[FIELD_UNIT] = { LIT("_SYSTEMD_UNIT="), 512 },
+	[FIELD_BOOT_ID] = { LIT("_BOOT_ID="), 64 },
+	[FIELD_MESSAGE_ID] = { LIT("MESSAGE_ID="), 64 },
+	[FIELD_PID] = { LIT("_PID="), 32 },
+	[FIELD_UID] = { LIT("_UID="), 32 },
+	[FIELD_GID] = { LIT("_GID="), 32 },
+	[FIELD_LOGINUID] = { LIT("_AUDIT_LOGINUID="), 32 },
+	[FIELD_SESSION] = { LIT("_AUDIT_SESSION="), 32 },
+	[FIELD_SYSLOG_PID] = { LIT("SYSLOG_PID="), 32 },
+	[FIELD_FACILITY] = { LIT("SYSLOG_FACILITY="), 32 },
+	[FIELD_N_DROPPED] = { LIT("N_DROPPED="), 32 },
 };
 
-/* Taken whatever their facility: what the catalogue of message formats knows. */
-static const char *const wanted_identifiers[] = {
-	"CRON",	    "CROND",	"anacron",  "chage",	"chfn",	    "chgpasswd", "chpasswd", "chsh",	"cron",	    "crond",
-	"crontab",  "doas",	"gpasswd",  "groupadd", "groupdel", "groupmod",	 "login",    "newgrp",	"newusers", "passwd",
-	"pkexec",   "polkitd",	"runuser",  "sshd",	"sshd-auth", "sshd-session", "su",   "sudo",	"sudo-rs",  "systemd-logind",
-	"unix_chkpwd", "useradd", "userdel", "usermod",
-};
-static const char *const wanted_units[] = {
-	"cron.service", "crond.service", "polkit.service", "ssh.service", "sshd.service", "systemd-logind.service",
+#define FACILITY_AUTH 4
+#define FACILITY_AUTHPRIV 10
+#define FACILITY_MAX 127 /* LOG_FACMASK of syslog(3) has no room for more */
+
+/* Programs (by tag, or name where there is none) and units whose messages are taken whatever their facility. A "*" at
+ * the end stands for anything. */
+static const struct bytes chosen[] = {
+	LIT("sshd"), LIT("sshd-session"), LIT("sshd-auth"), LIT("ssh.service"), LIT("sshd.service"), LIT("ssh@*"),
+	LIT("sshd@*"), LIT("sudo"), LIT("sudoedit"), LIT("sudo-rs"), LIT("doas"), LIT("su"), LIT("su-l"),
+	LIT("runuser"), LIT("login"), LIT("newgrp"), LIT("unix_chkpwd"), LIT("systemd-logind"),
+	LIT("systemd-logind.service"), LIT("polkit*"), LIT("pkexec"), LIT("cron"), LIT("crond"), LIT("CRON"),
+	LIT("CROND"), LIT("crontab"), LIT("anacron"), LIT("cron.service"), LIT("crond.service"), LIT("useradd"),
+	LIT("usermod"), LIT("userdel"), LIT("groupadd"), LIT("groupmod"), LIT("groupdel"), LIT("groupmems"),
+	LIT("gpasswd"), LIT("passwd"), LIT("chage"), LIT("chfn"), LIT("chsh"), LIT("chpasswd"), LIT("chgpasswd"),
+	LIT("newusers"), LIT("vipw"), LIT("vigr"), LIT("pwck"), LIT("grpck"),
 };
 
-/* journald's own words about messages that are not in the journal. */
-static const sd_id128_t loss_notices[] = {
-	SD_MESSAGE_JOURNAL_DROPPED,
-	SD_MESSAGE_JOURNAL_MISSED,
-};
-
-void entry_reader_init(struct entry_reader *r)
+static bool is_chosen(struct bytes name)
 {
-	*r = (struct entry_reader){ .bytes = BUF_INIT(2 * EVENT_RAW_MAX + FIELD_COUNT * VALUE_MAX) };
-}
+	for (size_t i = 0; name.len > 0 && i < ELEMENTSOF(chosen); i++) {
+		struct bytes c = chosen[i];
 
-void entry_reader_done(struct entry_reader *r)
-{
-	buf_done(&r->bytes);
-}
-
-static bool is_listed(struct bytes word, const char *const *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (bytes_eq(word, bytes_str(list[i])))
+		if (c.data[c.len - 1] == '*' ? bytes_starts(name, bytes_of(c.data, c.len - 1)) : bytes_eq(name, c))
 			return true;
+	}
 	return false;
 }
 
-/* Field and value of "NAME=value"; FIELD_COUNT for one that we do not want. */
-static enum field split_field(struct bytes datum, struct bytes *ret_value)
+/* The rate limit's notice, and that of the kernel's ring buffer. Nobody but journald has the transport "driver". */
+static bool is_notice(const struct journal_entry *e)
 {
-	const uint8_t *eq = datum.len ? memchr(datum.data, '=', MIN(datum.len, 32u)) : NULL;
-	size_t len = eq ? (size_t)(eq - datum.data) : 0;
+	static const sd_id128_t notices[] = { SD_MESSAGE_JOURNAL_DROPPED, SD_MESSAGE_JOURNAL_MISSED };
 
-	for (enum field f = 0; eq && f < FIELD_COUNT; f++)
-		if (strlen(field_names[f]) == len && memcmp(field_names[f], datum.data, len) == 0) {
-			*ret_value = bytes_from(datum, len + 1);
-			return f;
-		}
-	return FIELD_COUNT;
-}
-
-static uint64_t to_number(struct bytes value)
-{
-	uint64_t n;
-
-	return bytes_to_u64(value, &n) < 0 || n == UINT64_MAX ? EVENT_NUMBER_NONE : n;
-}
-
-static bool to_id(struct bytes value, sd_id128_t *ret)
-{
-	char text[37];
-
-	if (value.len != 32 && value.len != 36)
+	if (!bytes_eq(e->provenance.transport, LIT("driver")))
 		return false;
-	memcpy(text, value.data, value.len);
-	text[value.len] = '\0';
-	return sd_id128_from_string(text, ret) >= 0;
-}
-
-/* An id as 16 raw bytes in the reader's buffer; empty where it is none. */
-static struct bytes keep_id(struct entry_reader *r, struct bytes value)
-{
-	sd_id128_t id;
-	size_t at = r->bytes.len;
-
-	if (!to_id(value, &id) || buf_append(&r->bytes, bytes_of(id.bytes, sizeof id.bytes)) < 0)
-		return BYTES_NONE;
-	return bytes_of(r->bytes.data + at, sizeof id.bytes);
-}
-
-static bool is_loss_notice(struct bytes message_id)
-{
-	for (size_t i = 0; i < ELEMENTSOF(loss_notices); i++)
-		if (message_id.len == 16 && memcmp(message_id.data, loss_notices[i].bytes, 16) == 0)
+	for (size_t i = 0; i < ELEMENTSOF(notices); i++)
+		if (bytes_eq(e->provenance.message_id, bytes_of(notices[i].bytes, sizeof notices[i].bytes)))
 			return true;
 	return false;
 }
 
-/* A message longer than an event may be: all of it is read once more, for its length and its digest. */
-static int measure_long_message(struct entry_reader *r, sd_journal *j)
-{
-	const void *data;
-	size_t len, threshold;
-	int k;
-
-	k = sd_journal_get_data_threshold(j, &threshold);
-	if (k >= 0)
-		k = sd_journal_set_data_threshold(j, 0);
-	if (k < 0)
-		return k;
-	k = sd_journal_get_data(j, "MESSAGE", &data, &len);
-	if (k >= 0 && len >= 8 + EVENT_RAW_MAX) {
-		unsigned size = sizeof r->longer.digest;
-
-		r->longer.length = len - 8;
-		if (EVP_Digest((const uint8_t *)data + 8, len - 8, r->longer.digest, &size, EVP_sha256(), NULL) != 1)
-			k = -EIO;
-		else if (r->longer.length > EVENT_RAW_MAX)
-			r->entry.longer = &r->longer;
-	}
-	(void)sd_journal_set_data_threshold(j, threshold);
-	return k < 0 ? k : 0;
-}
-
-/* Copies the wanted fields out, the first of each name. */
-static int copy_fields(struct entry_reader *r, sd_journal *j, struct bytes values[static FIELD_COUNT])
-{
-	size_t at[FIELD_COUNT], len[FIELD_COUNT];
-	bool seen[FIELD_COUNT] = { false };
-	const void *data;
-	size_t size;
-	int k;
-
-	buf_clear(&r->bytes);
-	sd_journal_restart_data(j);
-	while ((k = sd_journal_enumerate_available_data(j, &data, &size)) > 0) {
-		struct bytes value;
-		enum field f = split_field(bytes_of(data, size), &value);
-
-		if (f == FIELD_COUNT || seen[f])
-			continue;
-		value.len = MIN(value.len, f == FIELD_MESSAGE ? EVENT_RAW_MAX : VALUE_MAX);
-		at[f] = r->bytes.len;
-		len[f] = value.len;
-		seen[f] = true;
-		k = buf_append(&r->bytes, value);
-		if (k < 0)
-			return k;
-	}
-	/* keep_id() appends a little more: the buffer must not move under the views */
-	if (k >= 0)
-		k = buf_reserve(&r->bytes, 64);
-	for (size_t f = 0; k >= 0 && f < FIELD_COUNT; f++)
-		values[f] = seen[f] ? bytes_of(r->bytes.data + at[f], len[f]) : BYTES_NONE;
-	return k;
-}
-
-static bool is_wanted(const struct entry_reader *r, const struct bytes values[static FIELD_COUNT])
+bool journal_record_is_auth(const struct journal_record *r)
 {
 	const struct provenance *p = &r->entry.provenance;
 
-	return p->facility == 4 || p->facility == 10 || r->is_notice ||
-	       is_listed(values[FIELD_SYSLOG_IDENTIFIER], wanted_identifiers, ELEMENTSOF(wanted_identifiers)) ||
-	       is_listed(p->unit, wanted_units, ELEMENTSOF(wanted_units));
+	return p->facility == FACILITY_AUTH || p->facility == FACILITY_AUTHPRIV || r->notice ||
+	       is_chosen(r->entry.program) || is_chosen(p->unit);
 }
 
-/* How many messages a notice speaks of: its field, or the first number of its text. */
-static uint64_t count_dropped(const struct bytes values[static FIELD_COUNT])
+static uint64_t to_number(struct bytes b)
 {
-	struct bytes text = values[FIELD_MESSAGE];
-	uint64_t n = to_number(values[FIELD_N_DROPPED]);
+	uint64_t n;
+
+	return bytes_to_u64(b, &n) < 0 ? EVENT_NUMBER_NONE : n;
+}
+
+static struct bytes to_id(struct bytes b, uint8_t id[static 16])
+{
+	sd_id128_t parsed;
+	char text[33];
+
+	if (b.len != sizeof text - 1)
+		return BYTES_NONE;
+	memcpy(text, b.data, b.len);
+	text[b.len] = '\0';
+	if (sd_id128_from_string(text, &parsed) < 0)
+		return BYTES_NONE;
+	memcpy(id, parsed.bytes, sizeof parsed.bytes);
+	return bytes_of(id, sizeof parsed.bytes);
+}
+
+/* The first number in "Missed 17 kernel messages", for which there is no field. */
+static uint64_t number_in(struct bytes text)
+{
 	size_t from = 0, to;
 
-	if (n != EVENT_NUMBER_NONE)
-		return n;
-	while (from < text.len && (unsigned)text.data[from] - '0' > 9)
+	while (from < text.len && (text.data[from] < '0' || text.data[from] > '9'))
 		from++;
-	for (to = from; to < text.len && (unsigned)text.data[to] - '0' <= 9;)
+	for (to = from; to < text.len && text.data[to] >= '0' && text.data[to] <= '9';)
 		to++;
-	return bytes_to_u64(bytes_of(text.data + from, to - from), &n) < 0 ? 0 : n;
+	uint64_t n = to_number(bytes_of(text.data + from, to - from));
+
+	return n == EVENT_NUMBER_NONE ? 0 : n;
 }
 
-int entry_read(struct entry_reader *r, sd_journal *j, bool all)
+static enum field field_of(struct bytes data)
 {
-	struct bytes values[FIELD_COUNT];
-	struct provenance *p = &r->entry.provenance;
-	uint64_t realtime_us;
-	int k;
+	const uint8_t *equals = data.len > 0 ? memchr(data.data, '=', MIN(data.len, 20u)) : NULL;
+	size_t len = equals ? (size_t)(equals - data.data) + 1 : 0;
 
-	r->entry = (struct journal_entry){ .provenance = PROVENANCE_NONE };
-	k = copy_fields(r, j, values);
-	if (k >= 0)
-		k = sd_journal_get_realtime_usec(j, &realtime_us);
-	if (k < 0)
-		return k;
-	p->uid = to_number(values[FIELD_UID]);
-	p->gid = to_number(values[FIELD_GID]);
-	p->audit_loginuid = to_number(values[FIELD_AUDIT_LOGINUID]);
-	p->audit_session = to_number(values[FIELD_AUDIT_SESSION]);
-	p->facility = to_number(values[FIELD_SYSLOG_FACILITY]);
-	p->transport = values[FIELD_TRANSPORT];
-	p->exe = values[FIELD_EXE];
-	p->comm = values[FIELD_COMM];
-	p->unit = values[FIELD_SYSTEMD_UNIT];
-	p->boot_id = keep_id(r, values[FIELD_BOOT_ID]);
-	p->message_id = keep_id(r, values[FIELD_MESSAGE_ID]);
-	if (p->facility > 127)
-		p->facility = EVENT_NUMBER_NONE;
-	/* only journald itself has this transport: nobody else can make us believe in a loss */
-	r->is_notice = bytes_eq(p->transport, LIT("driver")) && is_loss_notice(p->message_id);
-	if (!all && !is_wanted(r, values))
+	for (enum field f = 0; len > 0 && f < FIELD_MAX; f++)
+		if (fields[f].name.len == len && memcmp(fields[f].name.data, data.data, len) == 0)
+			return f;
+	return FIELD_MAX;
+}
+
+struct value {
+	size_t at, len; /* in the record's text */
+	bool there;
+};
+
+static int measure(struct journal_record *rec, struct bytes message)
+{
+	if (message.len <= EVENT_RAW_MAX)
 		return 0;
-	if (!values[FIELD_MESSAGE].data && !all)
-		return 0;
-	r->dropped = r->is_notice ? count_dropped(values) : 0;
-	r->entry.message = values[FIELD_MESSAGE];
-	r->entry.program = values[FIELD_SYSLOG_IDENTIFIER].data ? values[FIELD_SYSLOG_IDENTIFIER] : p->comm;
-	r->entry.host = values[FIELD_HOSTNAME];
-	r->entry.time_us = (int64_t)MIN(realtime_us, (uint64_t)INT64_MAX);
-	uint64_t pid = to_number(values[FIELD_PID]), syslog_pid = to_number(values[FIELD_SYSLOG_PID]);
-	r->entry.pid = pid <= INT32_MAX ? (uint32_t)pid : 0;
-	if (syslog_pid != pid)
-		p->syslog_pid = syslog_pid;
-	if (r->entry.message.len == EVENT_RAW_MAX) {
-		k = measure_long_message(r, j);
-		if (k < 0)
-			return k;
+	rec->longer.length = message.len;
+	if (EVP_Digest(message.data, message.len, rec->longer.digest, NULL, EVP_sha256(), NULL) != 1)
+		return -EIO;
+	rec->entry.longer = &rec->longer;
+	return 0;
+}
+
+/*
+ * Keeps a copy of each field that is wanted: libsystemd promises its bytes until the next field only, and
+ * decompresses all of them into one buffer. A field that is there several times counts once: the first.
+ */
+static int collect(sd_journal *j, struct journal_record *rec, struct value values[static FIELD_MAX])
+{
+	const void *data;
+	size_t len;
+	int r;
+
+	sd_journal_restart_data(j);
+	while ((r = sd_journal_enumerate_available_data(j, &data, &len)) > 0) {
+		struct bytes d = bytes_of(data, len);
+		enum field f = field_of(d);
+
+		rec->largest = MAX(rec->largest, len);
+		if (f == FIELD_MAX || values[f].there)
+			continue;
+		d = bytes_from(d, fields[f].name.len);
+		if (f == FIELD_MESSAGE)
+			r = measure(rec, d);
+		d.len = MIN(d.len, fields[f].max);
+		values[f] = (struct value){ rec->text.len, d.len, true };
+		if (r >= 0)
+			r = buf_append(&rec->text, d);
+		if (r < 0)
+			return r;
 	}
-	return 1;
+	return r;
+}
+
+void journal_record_init(struct journal_record *r)
+{
+	size_t max = 0;
+
+	for (enum field f = 0; f < FIELD_MAX; f++)
+		max += fields[f].max;
+	*r = (struct journal_record){ .text = BUF_INIT(max) };
+}
+
+void journal_record_done(struct journal_record *r)
+{
+	buf_done(&r->text);
+}
+
+static void fill_entry(struct journal_record *rec, const struct bytes v[static FIELD_MAX])
+{
+	uint64_t pid = to_number(v[FIELD_PID]), facility = to_number(v[FIELD_FACILITY]);
+	struct journal_entry *e = &rec->entry;
+
+	e->pid = pid <= INT32_MAX ? (uint32_t)pid : 0;
+	e->message = v[FIELD_MESSAGE];
+	e->program = v[FIELD_IDENTIFIER].data ? v[FIELD_IDENTIFIER] : v[FIELD_COMM];
+	e->host = v[FIELD_HOSTNAME];
+	e->provenance = (struct provenance){
+		.uid = to_number(v[FIELD_UID]),
+		.gid = to_number(v[FIELD_GID]),
+		.audit_loginuid = to_number(v[FIELD_LOGINUID]),
+		.audit_session = to_number(v[FIELD_SESSION]),
+		.syslog_pid = bytes_eq(v[FIELD_SYSLOG_PID], v[FIELD_PID]) ? EVENT_NUMBER_NONE :
+									    to_number(v[FIELD_SYSLOG_PID]),
+		.facility = facility > FACILITY_MAX ? EVENT_NUMBER_NONE : facility,
+		.transport = v[FIELD_TRANSPORT],
+		.boot_id = to_id(v[FIELD_BOOT_ID], rec->boot_id),
+		.exe = v[FIELD_EXE],
+		.comm = v[FIELD_COMM],
+		.unit = v[FIELD_UNIT],
+		.message_id = to_id(v[FIELD_MESSAGE_ID], rec->message_id),
+	};
+}
+
+int journal_record_read(sd_journal *j, struct journal_record *rec)
+{
+	struct value values[FIELD_MAX] = { 0 };
+	struct bytes v[FIELD_MAX];
+	uint64_t time_us, n;
+	int r;
+
+	rec->entry.longer = NULL;
+	rec->largest = 0;
+	buf_clear(&rec->text);
+	r = collect(j, rec, values);
+	if (r >= 0)
+		r = sd_journal_get_realtime_usec(j, &time_us);
+	if (r < 0)
+		return r;
+	for (enum field f = 0; f < FIELD_MAX; f++)
+		v[f] = values[f].there ? bytes_from(buf_bytes(&rec->text), values[f].at) : BYTES_NONE;
+	for (enum field f = 0; f < FIELD_MAX; f++)
+		v[f].len = MIN(v[f].len, values[f].len);
+	fill_entry(rec, v);
+	rec->entry.time_us = (int64_t)MIN(time_us, (uint64_t)INT64_MAX);
+	rec->has_message = values[FIELD_MESSAGE].there;
+	rec->notice = is_notice(&rec->entry);
+	n = to_number(v[FIELD_N_DROPPED]);
+	rec->n_lost = !rec->notice ? 0 : n == EVENT_NUMBER_NONE ? number_in(rec->entry.message) : n;
+	return 0;
 }

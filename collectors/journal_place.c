@@ -1,205 +1,207 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collectors/journal_internal.h"
+#include "collectors/journal_place.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
-#define BOOTS_MAX 4096u
-#define SAME_MOMENT_MAX 10000u /* entries of one microsecond that are looked at */
+#include "agent/base/macro.h"
 
-/* A cursor is "s=ID;i=HEX;b=ID;m=HEX;t=HEX;x=HEX": what it names differs when an entry is copied, but x, the
- * hash over the entry's data, does not. libsystemd has no other way to it, nor to the sequence number. */
-static void parse_cursor(const char *cursor, struct journal_place *place)
+static int parse_hex(const char *s, uint64_t *ret)
 {
-	const char *s = strstr(cursor, "s="), *i = strstr(cursor, ";i="), *x = strstr(cursor, ";x=");
-	char id[33];
+	char *end;
 
-	if (x)
-		place->has_hash = sscanf(x, ";x=%" SCNx64, &place->hash) == 1;
-	if (s == cursor && i && strlen(cursor) > 34) {
-		memcpy(id, cursor + 2, 32);
-		id[32] = '\0';
-		place->has_seqnum = sd_id128_from_string(id, &place->seqnum_id) >= 0 &&
-				    sscanf(i, ";i=%" SCNx64, &place->seqnum) == 1;
+	errno = 0;
+	*ret = strtoull(s, &end, 16);
+	return errno == 0 && end > s && (*end == ';' || *end == '\0') ? 0 : -EBADMSG;
+}
+
+static int parse_id(const char *s, sd_id128_t *ret)
+{
+	char text[33];
+	size_t len = strcspn(s, ";");
+
+	if (len != sizeof text - 1)
+		return -EBADMSG;
+	memcpy(text, s, len);
+	text[len] = '\0';
+	return sd_id128_from_string(text, ret);
+}
+
+/* "s=ID;i=HEX;b=ID;m=HEX;t=HEX;x=HEX". Up to systemd 253 there is no other way to number and hash. */
+static int parse_cursor(const char *cursor, struct journal_place *ret)
+{
+	unsigned seen = 0;
+	int r = 0;
+
+	for (const char *s = cursor; *s && r >= 0; s += strcspn(s, ";"), s += *s == ';') {
+		if (s[1] != '=')
+			return -EBADMSG;
+		seen++;
+		switch (s[0]) {
+		case 's':
+			r = parse_id(s + 2, &ret->seqnum_id);
+			break;
+		case 'i':
+			r = parse_hex(s + 2, &ret->seqnum);
+			break;
+		case 'b':
+			r = parse_id(s + 2, &ret->boot);
+			break;
+		case 'm':
+			r = parse_hex(s + 2, &ret->monotonic_us);
+			break;
+		case 't':
+			r = parse_hex(s + 2, &ret->realtime_us);
+			break;
+		case 'x':
+			r = parse_hex(s + 2, &ret->hash);
+			break;
+		default:
+			seen--;
+		}
 	}
+	return r < 0 ? r : seen == 6 ? 0 : -EBADMSG;
 }
 
 int journal_place_read(sd_journal *j, struct journal_place *ret)
 {
 	_cleanup_(freep) char *cursor = NULL;
-	struct journal_place place = { 0 };
+	struct journal_place place;
 	int r;
 
-	r = sd_journal_get_monotonic_usec(j, &place.monotonic_us, &place.boot);
+	r = sd_journal_get_cursor(j, &cursor);
 	if (r >= 0)
-		r = sd_journal_get_realtime_usec(j, &place.realtime_us);
-	if (r >= 0)
-		r = sd_journal_get_cursor(j, &cursor);
+		r = parse_cursor(cursor, &place);
 	if (r < 0)
 		return r;
-	parse_cursor(cursor, &place);
 	*ret = place;
 	return 0;
 }
 
-static int match_boot(sd_journal *j, sd_id128_t boot)
+int journal_place_from_position(const Hallmark__V1__JournalPosition *p, struct journal_place *ret)
 {
-	char match[] = "_BOOT_ID=00000000000000000000000000000000";
+	struct journal_place place = {
+		.monotonic_us = p->monotonic_us,
+		.realtime_us = (uint64_t)MAX(p->realtime_us, 0),
+		.hash = p->entry_hash,
+		.seqnum = p->seqnum,
+	};
 
-	sd_journal_flush_matches(j);
-	(void)sd_id128_to_string(boot, match + strlen("_BOOT_ID="));
-	return sd_journal_add_match(j, match, 0);
-}
-
-/* Among the entries of that boot, the one at the place, or else the last one before it: 1 and its own place; 0
- * where there is none. Without the match on the boot, libsystemd takes any entry of a file that lacks the boot. */
-static int find_in_boot(sd_journal *j, const struct journal_place *place, struct journal_place *ret)
-{
-	struct journal_place last = { 0 }, at;
-	int r = match_boot(j, place->boot);
-
-	if (r >= 0)
-		r = sd_journal_seek_monotonic_usec(j, place->boot, place->monotonic_us);
-	for (unsigned n = 0; r >= 0 && n < SAME_MOMENT_MAX; n++) {
-		r = sd_journal_previous(j);
-		if (r <= 0)
-			break;
-		r = journal_place_read(j, &at);
-		if (r < 0)
-			break;
-		if (at.monotonic_us > place->monotonic_us)
-			continue;
-		if (n == 0 || at.monotonic_us < place->monotonic_us || (at.has_hash && at.hash == place->hash))
-			last = at;
-		if (at.monotonic_us < place->monotonic_us) {
-			/* no entry of that moment has the hash: the one that was seen first is the last of them */
-			break;
-		}
-		if (at.has_hash && at.hash == place->hash)
-			break;
-	}
-	if (r < 0 || !last.has_seqnum)
-		return r < 0 ? r : 0;
-	*ret = last;
-	return 1;
-}
-
-/* Stands on the entry that was found, without a match, such that the next one is the next of all. */
-static int stand_on(sd_journal *j, const struct journal_place *at)
-{
-	_cleanup_(freep) char *cursor = NULL;
-	int r;
-
-	r = asprintf(&cursor, "s=" SD_ID128_FORMAT_STR ";i=%" PRIx64 ";b=" SD_ID128_FORMAT_STR ";m=%" PRIx64 ";t=%" PRIx64 ";x=%" PRIx64,
-		     SD_ID128_FORMAT_VAL(at->seqnum_id), at->seqnum, SD_ID128_FORMAT_VAL(at->boot), at->monotonic_us,
-		     at->realtime_us, at->hash);
-	if (r < 0) {
-		cursor = NULL;
-		return -ENOMEM;
-	}
-	sd_journal_flush_matches(j);
-	r = sd_journal_seek_cursor(j, cursor);
-	if (r >= 0)
-		r = sd_journal_next(j);
-	if (r > 0)
-		r = sd_journal_test_cursor(j, cursor);
-	if (r == 0)
-		return -ENOENT;
-	return r < 0 ? r : 0;
-}
-
-/* When the newest entry of a boot was written; 0 where it has none. */
-static int boot_last_realtime(sd_journal *j, sd_id128_t boot, uint64_t *ret_us)
-{
-	int r = match_boot(j, boot);
-
-	*ret_us = 0;
-	if (r >= 0)
-		r = sd_journal_seek_tail(j);
-	if (r >= 0)
-		r = sd_journal_previous(j);
-	if (r > 0)
-		r = sd_journal_get_realtime_usec(j, ret_us);
-	return r < 0 ? r : 0;
-}
-
-/* The boots that had ended by the place: those without an entry after its time. A clock that was set back while
- * a boot ran does not matter: the boot's newest entry counts. */
-static int list_earlier_boots(sd_journal *j, const struct journal_place *place, struct boot_list *ret)
-{
-	sd_id128_t *boots = NULL;
-	size_t n = 0, kept = 0, len;
-	const void *data;
-	int r;
-
-	r = sd_journal_query_unique(j, "_BOOT_ID");
-	if (r < 0)
-		return r;
-	boots = calloc(BOOTS_MAX, sizeof *boots);
-	if (!boots)
-		return -ENOMEM;
-	while (n < BOOTS_MAX && (r = sd_journal_enumerate_available_unique(j, &data, &len)) > 0) {
-		char id[33];
-
-		if (len != strlen("_BOOT_ID=") + 32)
-			continue;
-		memcpy(id, (const char *)data + strlen("_BOOT_ID="), 32);
-		id[32] = '\0';
-		if (sd_id128_from_string(id, &boots[n]) >= 0)
-			n++;
-	}
-	for (size_t i = 0; r >= 0 && i < n; i++) {
-		uint64_t last_us;
-
-		r = boot_last_realtime(j, boots[i], &last_us);
-		if (r >= 0 && last_us <= place->realtime_us && !sd_id128_equal(boots[i], place->boot))
-			boots[kept++] = boots[i];
-	}
-	sd_journal_flush_matches(j);
-	if (r < 0) {
-		free(boots);
-		return r;
-	}
-	*ret = (struct boot_list){ boots, kept };
+	if (p->boot_id.len != sizeof place.boot.bytes)
+		return -EINVAL;
+	memcpy(place.boot.bytes, p->boot_id.data, sizeof place.boot.bytes);
+	if (p->seqnum_id.len == sizeof place.seqnum_id.bytes)
+		memcpy(place.seqnum_id.bytes, p->seqnum_id.data, sizeof place.seqnum_id.bytes);
+	*ret = place;
 	return 0;
 }
 
-/* Nothing of the boot up to the place is left: begins at the head, past the boots that were over by then. */
-static int seek_after_vacuum(sd_journal *j, const struct journal_place *place, struct boot_list *ret_earlier)
+void journal_place_to_position(struct journal_place *place, Hallmark__V1__JournalPosition *ret)
 {
-	struct journal_place first;
-	int r;
-
-	r = list_earlier_boots(j, place, ret_earlier);
-	if (r >= 0)
-		r = sd_journal_seek_head(j);
-	if (r >= 0)
-		r = sd_journal_next(j);
-	if (r > 0)
-		r = journal_place_read(j, &first) < 0 ? 0 : 1;
-	if (r < 0)
-		return r;
-	bool adjoins = r > 0 && first.has_seqnum && place->has_seqnum &&
-		       sd_id128_equal(first.seqnum_id, place->seqnum_id) && first.seqnum == place->seqnum + 1;
-	r = sd_journal_seek_head(j);
-	return r < 0 ? r : adjoins ? SEEK_ADJOINS : SEEK_AFTER;
+	hallmark__v1__journal_position__init(ret);
+	ret->boot_id = (ProtobufCBinaryData){ sizeof place->boot.bytes, place->boot.bytes };
+	ret->monotonic_us = place->monotonic_us;
+	ret->realtime_us = (int64_t)MIN(place->realtime_us, (uint64_t)INT64_MAX);
+	ret->entry_hash = place->hash;
+	ret->seqnum_id = (ProtobufCBinaryData){ sizeof place->seqnum_id.bytes, place->seqnum_id.bytes };
+	ret->seqnum = place->seqnum;
 }
 
-int journal_place_seek(sd_journal *j, const struct journal_place *place, struct boot_list *ret_earlier,
-		       struct journal_place *ret_at)
+int journal_match_boot(sd_journal *j, sd_id128_t boot)
 {
-	struct journal_place at;
-	int r = find_in_boot(j, place, &at);
+	char match[9 + SD_ID128_STRING_MAX] = "_BOOT_ID=";
 
 	sd_journal_flush_matches(j);
-	if (r > 0) {
-		r = stand_on(j, &at);
-		if (r >= 0) {
-			*ret_at = at;
-			return SEEK_FOUND;
+	(void)sd_id128_to_string(boot, match + 9);
+	return sd_journal_add_match(j, match, 0);
+}
+
+/*
+ * A cursor without number: each file is then entered at the first entry (in the other direction, the last) of that
+ * monotonic time. A file that has the boot, but nothing further on, is entered by wall clock instead, which
+ * gives nothing, or, where the clock was set back, entries that are not past the place.
+ */
+static int seek(sd_journal *j, const struct journal_place *p)
+{
+	char cursor[128];
+
+	(void)snprintf(cursor, sizeof cursor, "b=" SD_ID128_FORMAT_STR ";m=%" PRIx64 ";t=%" PRIx64,
+		       SD_ID128_FORMAT_VAL(p->boot), p->monotonic_us, p->realtime_us);
+	return sd_journal_seek_cursor(j, cursor);
+}
+
+static bool same_entry(const struct journal_place *a, const struct journal_place *b)
+{
+	return sd_id128_equal(a->boot, b->boot) && a->monotonic_us == b->monotonic_us &&
+	       a->realtime_us == b->realtime_us && a->hash == b->hash;
+}
+
+/* Goes on to the entry at the place: 1, or 0 where there is none. One message may be logged twice in a microsecond,
+ * and only the number tells the two apart: *numbered asks for that too, and is false if there is none with it. */
+static int look_for(sd_journal *j, const struct journal_place *place, bool *numbered)
+{
+	struct journal_place at;
+	bool seen = false;
+	int r;
+
+	r = seek(j, place);
+	while (r >= 0 && (r = sd_journal_next(j)) > 0) {
+		r = journal_place_read(j, &at);
+		if (r < 0 || (at.monotonic_us > place->monotonic_us && sd_id128_equal(at.boot, place->boot)))
+			break;
+		if (!same_entry(&at, place))
+			continue;
+		if (!*numbered || (journal_same_numbering(&at, place) && at.seqnum == place->seqnum))
+			return 1;
+		seen = true;
+	}
+	if (r < 0)
+		return r;
+	*numbered = !seen;
+	return 0;
+}
+
+int journal_find(sd_journal *j, const struct journal_place *place)
+{
+	bool numbered = true;
+	int r;
+
+	r = journal_match_boot(j, place->boot);
+	if (r >= 0)
+		r = look_for(j, place, &numbered);
+	/* after a flush the numbers are other ones: then the first that looks the same is it */
+	if (r == 0 && !numbered)
+		r = look_for(j, place, &numbered);
+	if (r != 0)
+		return r;
+	return seek(j, place);
+}
+
+int journal_read_time(sd_journal *j, sd_id128_t boot, uint64_t *ret_us)
+{
+	sd_id128_t its;
+	int r;
+
+	r = sd_journal_get_monotonic_usec(j, ret_us, &its);
+	return r < 0 ? r : sd_id128_equal(its, boot);
+}
+
+int journal_last_before(sd_journal *j, const struct journal_place *place, struct journal_place *ret)
+{
+	struct journal_place at;
+	int r;
+
+	r = journal_match_boot(j, place->boot);
+	if (r >= 0)
+		r = seek(j, place);
+	while (r >= 0 && (r = sd_journal_previous(j)) > 0) {
+		r = journal_place_read(j, &at);
+		if (r >= 0 && at.monotonic_us <= place->monotonic_us && sd_id128_equal(at.boot, place->boot)) {
+			*ret = at;
+			return 1;
 		}
 	}
-	if (r < 0 && r != -ENOENT)
-		return r;
-	return seek_after_vacuum(j, place, ret_earlier);
+	return r;
 }
