@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """sources = auto, on hosts with a real journald and rsyslogd: one source of record, never two. And where to begin."""
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import journals  # noqa: E402
-from agent import BUILD, Agent, Tap, auth_line, for_everybody, number_of  # noqa: E402
+from agent import Agent, Tap, auth_line, number_of  # noqa: E402
 
 tap = Tap()
 
@@ -25,7 +24,7 @@ def chosen_on(mode, **options):
             RealHost(out, mode=mode, **options) as real:
         real.forge("root", "sshd[77]: Failed password for invalid user zq000000001 from 203.0.113.9 port 4022 ssh2")
         real.sync()
-        done = subprocess.run([*real.prefix(), BUILD + "/hallmarkd", *agent.options(), "--until-caught-up"],
+        done = subprocess.run([*real.prefix(), agent.program, *agent.options(), "--until-caught-up"],
                               capture_output=True, text=True)
         rows = agent.verify()[0]
         started = [r["sources"] for r in rows if r.get("activity") == "started"]
@@ -86,9 +85,8 @@ def test_unreadable():
         os.chmod(log, 0o600)
         os.mkdir(agent.state)
         os.chown(agent.state, 65534, 65534)
-        templates = shutil.copytree("packaging/templates", agent.top + "/templates")
-        agent.configure(files=[log], extra="templates = %s\n" % templates)
-        command = [for_everybody("hallmarkd", agent.top), *agent.options(), "--until-caught-up"]
+        agent.configure(files=[log])
+        command = [agent.program, *agent.options(), "--until-caught-up"]
         nobody = {"user": 65534, "group": 65534, "extra_groups": []}
         done = subprocess.run(command, capture_output=True, text=True, **nobody)
         tap.ok(log in done.stderr and "ermission denied" in done.stderr, "a file that may not be read is named, with the reason",

@@ -53,13 +53,16 @@ class Agent:
         self.top = top or tempfile.mkdtemp(prefix="hallmark-test.")
         os.chmod(self.top, 0o755)
         self.state, self.process, self.keep = self.top + "/state", None, False
+        # beside the program's copy: another user, or a test host with homes of its own, may not see the tree
+        shutil.copytree("packaging/templates", self.top + "/templates", dirs_exist_ok=True)
+        self.program = for_everybody("hallmarkd", self.top)
         self.configure(sources, files, extra, sections)
 
     def configure(self, sources="files", files=(), extra="", sections=""):
         """`extra`: further lines of [Sources]; `sections`: further sections."""
         with open(self.top + "/hallmark.conf", "w") as conf:
             conf.write("[Sources]\nsources = %s\n%stemplates = %s\n%s\n%s\n" % (
-                sources, "files = %s\n" % " ".join(files) if files else "", os.path.abspath("packaging/templates"),
+                sources, "files = %s\n" % " ".join(files) if files else "", self.top + "/templates",
                 extra, sections))
 
     def __enter__(self):
@@ -78,7 +81,7 @@ class Agent:
         return ["--config", self.top + "/hallmark.conf", "--state", self.state]
 
     def start(self, *arguments, env=None, wrapper=()):
-        self.process = subprocess.Popen([*wrapper, BUILD + "/hallmarkd", *self.options(), *arguments],
+        self.process = subprocess.Popen([*wrapper, self.program, *self.options(), *arguments],
                                         stderr=open(self.top + "/stderr", "ab"), stdout=open(self.top + "/stdout", "ab"),
                                         env=dict(os.environ, **(env or {})))
         return self.process
@@ -93,7 +96,7 @@ class Agent:
 
     def catch_up(self):
         """Reads what is there and ends; returns what it printed and its exit status."""
-        done = subprocess.run([BUILD + "/hallmarkd", *self.options(), "--until-caught-up"], capture_output=True, text=True)
+        done = subprocess.run([self.program, *self.options(), "--until-caught-up"], capture_output=True, text=True)
         return done.stdout, done.returncode, done.stderr
 
     def stderr(self):
