@@ -71,7 +71,7 @@ static int parse_path(const char *value, void *target)
 {
 	char *copy;
 
-	if (value[0] != '/' && value[0] != '\0')
+	if ((value[0] != '/' && value[0] != '\0') || !text_is_utf8(bytes_str(value)))
 		return -EINVAL;
 	copy = value[0] ? strdup(value) : NULL;
 	if (value[0] && !copy)
@@ -102,7 +102,8 @@ static int parse_paths(const char *value, void *target)
 		len = strcspn(value, " \t");
 		if (len == 0)
 			break;
-		if (value[0] != '/')
+		/* a path names its source in the record, whose strings are UTF-8 */
+		if (value[0] != '/' || !text_is_utf8(bytes_of(value, len)))
 			r = -EINVAL;
 		else if (n == LIST_MAX)
 			r = -E2BIG;

@@ -359,9 +359,6 @@ static int daemon_start(struct daemon *d)
 
 	if (r < 0)
 		return daemon_state_failed(d, r);
-	r = intake_new(d->templates, &d->intake);
-	if (r < 0)
-		return log_error_errno(r, "Cannot make the intake");
 	r = daemon_choose_sources(d);
 	if (r < 0)
 		return r;
@@ -384,6 +381,9 @@ static int daemon_load_templates(struct daemon *d)
 {
 	int r = template_set_new(&d->templates);
 
+	/* before the templates: the names of the fields in our own events must not want for room */
+	if (r >= 0)
+		r = intake_new(d->templates, &d->intake);
 	for (char **directory = d->config.template_directories; *directory && r >= 0; directory++) {
 		_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
 

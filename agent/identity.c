@@ -8,6 +8,7 @@
 #include <systemd/sd-id128.h>
 
 #include "agent/base/io.h"
+#include "agent/base/text.h"
 
 #define KEY_FILE_MAX 4096u
 
@@ -18,6 +19,8 @@ static void identity_names(struct identity *id)
 	if (gethostname(id->host, sizeof id->host) < 0)
 		id->host[0] = '\0';
 	id->host[sizeof id->host - 1] = '\0';
+	if (!text_is_utf8(bytes_str(id->host)))
+		id->host[0] = '\0';
 	/* a container or a sealed image may have neither: then the record says so by leaving them out */
 	id->has_machine_id = sd_id128_get_machine(&value) >= 0;
 	if (id->has_machine_id)

@@ -126,6 +126,8 @@ static uint64_t number_in(struct bytes text)
 {
 	size_t from = 0, to;
 
+	if (text.len == 0)
+		return 0;
 	while (from < text.len && (text.data[from] < '0' || text.data[from] > '9'))
 		from++;
 	for (to = from; to < text.len && text.data[to] >= '0' && text.data[to] <= '9';)
@@ -214,7 +216,7 @@ static void fill_entry(struct journal_record *rec, const struct bytes v[static F
 
 	e->pid = pid <= INT32_MAX ? (uint32_t)pid : 0;
 	e->message = v[FIELD_MESSAGE];
-	e->program = v[FIELD_IDENTIFIER].data ? v[FIELD_IDENTIFIER] : v[FIELD_COMM];
+	e->program = v[FIELD_IDENTIFIER].len > 0 ? v[FIELD_IDENTIFIER] : v[FIELD_COMM];
 	e->host = v[FIELD_HOSTNAME];
 	e->provenance = (struct provenance){
 		.uid = to_number(v[FIELD_UID]),

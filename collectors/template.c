@@ -113,7 +113,7 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **names = NULL;
-	int n, added = 0;
+	int n, added = 0, failed = 0;
 
 	if (fd < 0) {
 		int r = -errno;
@@ -126,13 +126,17 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 	if (n < 0)
 		return -errno;
 	for (int i = 0; i < n; i++) {
-		int r = added < 0 ? added : add_file(set, fd, path, names[i]->d_name, ret_why);
+		/* a mistake in one file is no reason to do without the others; the first is told */
+		int r = add_file(set, fd, path, names[i]->d_name, failed < 0 ? NULL : ret_why);
 
-		added = r < 0 ? r : added + r;
+		if (r >= 0)
+			added += r;
+		else if (failed == 0)
+			failed = r;
 		free(names[i]);
 	}
 	free(names);
-	return added;
+	return failed < 0 ? failed : added;
 }
 
 int template_set_ready(struct template_set *set)

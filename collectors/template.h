@@ -43,7 +43,8 @@ DEFINE_CLEANUP(struct template_set *, template_set_free)
  * -EINVAL with a sentence (place, what is wrong) in `ret_why`, if that is not NULL; then nothing of this
  * text is added. */
 int template_set_add(struct template_set *set, struct bytes text, const char *origin, struct buf *ret_why);
-/* Adds every *.templates file of a directory, in the order of their names. A missing directory is no error. */
+/* Adds every *.templates file of a directory, in the order of their names. A missing directory is no error. On
+ * an error in one file the others are added all the same, and the first one's error is told. */
 int template_set_add_directory(struct template_set *set, const char *path, struct buf *ret_why);
 /* To be called once, after the last addition and before the first match. */
 int template_set_ready(struct template_set *set);

@@ -195,7 +195,7 @@ static int parse_meaning(struct parser *p, struct bytes text)
 static int add_token(struct parser *p, struct token token)
 {
 	if (p->n == TOKENS_MAX - 1)
-		return wrong(p, "the text has more than %u parts", TOKENS_MAX - 2);
+		return wrong(p, "the text has more than %u parts", TOKENS_MAX - 1);
 	p->tokens[p->n++] = token;
 	return 0;
 }

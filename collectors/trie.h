@@ -63,7 +63,7 @@ static inline uint32_t trie_next(const struct trie *t, struct bytes text, struct
 		}
 		w->started = true;
 		if (text.len - w->depth < node->label_len ||
-		    !same_bytes(node->label, text.data + w->depth, node->label_len))
+		    (node->label_len > 0 && !same_bytes(node->label, text.data + w->depth, node->label_len)))
 			return TRIE_NONE;
 		w->depth += node->label_len;
 		if (node->value != TRIE_NONE)

@@ -24,6 +24,7 @@ is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort |
 ./usr/sbin/hallmarkd
 ./usr/share/bash-completion/completions/hallmark
 ./usr/share/man/man1/hallmark.1
+./usr/share/man/man5/hallmark-record.5
 ./usr/share/man/man5/hallmark-templates.5
 ./usr/share/man/man5/hallmark.conf.5
 ./usr/share/man/man8/hallmarkd.8"

@@ -114,6 +114,7 @@ TEST(mistakes_are_named_with_file_and_line)
 	assert_refused("[Pace]\ncheckpoint = 0\n", "checkpoint is not between");
 	assert_refused("[Pace]\ncommits-per-second = 0\n", "is not a number from 1 to 1000");
 	assert_refused("[Sources]\nfiles = relative/path\n", "is not absolute paths");
+	assert_refused("[Sources]\nfiles = /var/log/\xff.log\n", "is not absolute paths");
 	assert_refused("[Sources]\nthis is no option\n", ":2:");
 }
 

@@ -426,6 +426,38 @@ TEST(a_directory_is_read_in_the_order_of_names)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+TEST(a_mistake_in_one_file_of_a_directory_leaves_the_others)
+{
+	_cleanup_(template_set_freep) struct template_set *set = NULL;
+	_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
+	char directory[] = "/tmp/test-template-XXXXXX", path[128];
+	static const char *const files[][2] = { { "a.templates", "p | log | x {first}\n" },
+						{ "b.templates", "p | wrong | x\n" },
+						{ "c.templates", "p | log | y {second}\n" } };
+
+	assert_non_null(mkdtemp(directory));
+	for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+		FILE *f;
+
+		(void)snprintf(path, sizeof path, "%s/%s", directory, files[i][0]);
+		f = fopen(path, "we");
+		assert_non_null(f);
+		assert_true(fputs(files[i][1], f) >= 0);
+		assert_int_equal(fclose(f), 0);
+	}
+	assert_int_equal(template_set_new(&set), 0);
+	assert_int_equal(template_set_add_directory(set, directory, &why), -EINVAL);
+	assert_non_null(memmem(why.data, why.len, "b.templates:1:", 14));
+	assert_int_equal(template_set_ready(set), 0);
+	assert_string_equal(fields_of(set, "p", "x 1"), "first=1,");
+	assert_string_equal(fields_of(set, "p", "y 2"), "second=2,");
+	for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", directory, files[i][0]);
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(directory), 0);
+}
+
 TEST(an_empty_set_knows_nothing)
 {
 	_cleanup_(template_set_freep) struct template_set *set = set_of("");
