@@ -5,8 +5,9 @@
 #   make                builds hallmarkd and hallmark into $(BUILD)
 #   make tests          builds the test programs
 #   make install        to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(SYSCONFDIR)
-#   make check-STEP     one step of the tests: unit, sanitize, valgrind, clang, headers, style or integration;
+#   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style or integration;
 #                       T=WORD runs only the test programs that have WORD in their names
+#   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names
 #   make clean          removes build/, and leaves run/, which is yours
 #
 # Variables, for the command line or the environment; none is ever added to:
@@ -33,7 +34,7 @@ BUILD ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
 .DEFAULT_GOAL := all
 
 # Goals that hand on to other programs, or to a make of their own once the packages are there.
-DELEGATED := help clean run check check-%
+DELEGATED := help clean run check check-% fuzz
 # Empty where nothing is to be built here.
 BUILDING := $(filter-out $(DELEGATED),$(or $(MAKECMDGOALS),all))
 
@@ -57,6 +58,9 @@ HEADERS := $(wildcard agent/base/*.h proto/*.h collectors/*.h agent/*.h)
 
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test-*.c))
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
+# What calls them: the corpus, or libFuzzer.
+FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 # Makes system calls of a program fail: see there.
 FAULTS := $(BUILD)/tests/lib/faults.so
 
@@ -85,7 +89,7 @@ LINK = $(CC) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 	@:
-tests: $(UNIT_TESTS) $(BENCHES) $(FAULTS)
+tests: $(UNIT_TESTS) $(BENCHES) $(FUZZERS) $(FAULTS)
 
 ifneq ($(BUILDING),)
 # When the compiler or what it is told changes, the flags are probed anew and everything is built anew.
@@ -96,7 +100,7 @@ $(file >$(BUILD)/settings,$(SETTINGS))
 endif
 
 include $(BUILD)/flags.mk
--include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(BENCHES:=.d)
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(BENCHES:=.d) $(FUZZERS:=.d)
 endif
 
 # Each flag is tried on top of those that were found to work before it; one that the compiler does not know, or
@@ -141,6 +145,10 @@ $(UNIT_TESTS) $(BENCHES): %: %.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) $^ $(LIBS) -o $@
 
+$(FUZZERS): %: %.o $(FUZZ_MAIN) $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) $(FUZZ_LINK) $^ $(LIBS) -o $@
+
 $(FAULTS): tests/lib/faults.c $(BUILD)/flags.mk
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(COMPILE) -fPIC -shared $< -o $@
@@ -167,6 +175,20 @@ check:
 check-%:
 	@tests/run $*
 
+# With libFuzzer, which clang brings. What it finds that reaches new code is kept under build/fuzz/corpus/, and what
+# breaks a promise as build/fuzz/NAME-crash-…: `build/check/sanitize/tests/fuzz/fuzz-NAME FILE` shows it again.
+SECONDS ?= 60
+FUZZ ?= $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+
+fuzz:
+	@$(MAKE) --no-print-directory $(PARALLEL) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' \
+		SANITIZE=fuzzer-no-link,address,undefined FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
+		$(FUZZ:%=build/fuzz/tests/fuzz/fuzz-%)
+	@for f in $(FUZZ); do echo "--- $$f"; mkdir -p build/fuzz/corpus/$$f; \
+		build/fuzz/tests/fuzz/fuzz-$$f -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
+		-print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$$f- \
+		build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit; done
+
 MANUALS := $(wildcard packaging/man/*.[1-8])
 TEMPLATES := $(wildcard packaging/templates/*.templates)
 
@@ -186,4 +208,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests headers run check install clean help
+.PHONY: all tests headers run check fuzz install clean help
