@@ -164,7 +164,8 @@ static int enter_boot(struct walk *w, const struct journal_boot *boot)
 	if (r < 0)
 		return r;
 	w->boot = boot->first.boot;
-	w->passing_over = w->counts = false;
+	w->passed_us = 0;
+	w->counts = false;
 	return 1;
 }
 
@@ -267,7 +268,7 @@ static int enter(struct walk *w)
 		return boot ? enter_boot(w, boot) : MIN(r, 0);
 
 	r = journal_find(w->j, &w->place);
-	w->passing_over = r == 0;
+	w->passed_us = w->place.monotonic_us;
 	if (r == 0) {
 		r = look_for_gap(w);
 		if (r >= 0)
@@ -345,10 +346,9 @@ static int is_due(struct walk *w)
 	r = journal_read_time(w->j, w->boot, &time_us);
 	if (r <= 0)
 		return r;
-	if (w->passing_over && time_us < w->place.monotonic_us)
-		return 0;
-	w->passing_over = false;
-	return 1;
+	/* also behind entries that are past the place: where a file ends before the place, libsystemd may begin it anew
+	 * once the others have moved on */
+	return time_us >= w->passed_us;
 }
 
 int walk_next(struct walk *w)

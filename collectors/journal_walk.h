@@ -37,8 +37,8 @@ struct walk {
 	/* its own */
 	sd_id128_t boot;   /* that is being read */
 	sd_id128_t ahead;  /* that is to be read, after the end of the place's; null: none */
-	bool within;       /* `j` is in that boot, */
-	bool passing_over; /* … and may come upon entries that are not past the place */
+	bool within;        /* `j` is in that boot, */
+	uint64_t passed_us; /* … in which entries before that time were read when it was entered */
 	unsigned taken;    /* how many were, after the place: `j` stands on the last of them */
 	bool gap_seen, watching;
 	unsigned read_since_open, read_since_tail, short_ends;
