@@ -4,8 +4,6 @@
 import ctypes
 import os
 import random
-import shutil
-import subprocess
 import sys
 import time
 
@@ -232,7 +230,4 @@ def main():
     return tap.done()
 
 
-if shutil.which("true") is None or not os.path.exists(BUILD + "/hallmarkd"):
-    print("1..0 # SKIP not built")
-    sys.exit(0)
 sys.exit(main())
