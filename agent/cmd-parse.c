@@ -12,7 +12,7 @@
 #include "agent/render.h"
 #include "collectors/field_type.h"
 #include "collectors/header.h"
-#include "collectors/template.h"
+#include "collectors/interpret.h"
 
 #define DIRECTORIES_MAX 16u
 #define LINE_MAX_BYTES (64u * 1024 * 1024)
@@ -27,7 +27,7 @@ struct parse {
 	size_t n_directories;
 	bool jsonl;
 	enum format format;
-	struct template_set *set;
+	struct interpreter *interpreter;
 	struct header_clock clock;
 	struct buf out;
 };
@@ -35,13 +35,17 @@ struct parse {
 /* A line and what was found in it. */
 struct understood {
 	struct parsed_line line;
-	const struct wording *wording; /* NULL: no template knows it */
-	const struct bytes *values;
+	struct interpretation meaning;
 };
+
+static bool is_known(const struct understood *u)
+{
+	return u->meaning.wording != &wording_unknown;
+}
 
 static void parse_done(struct parse *p)
 {
-	template_set_free(p->set);
+	interpreter_free(p->interpreter);
 	buf_done(&p->out);
 }
 
@@ -94,8 +98,9 @@ static int template_text(struct buf *out, const struct wording *w)
 static int print_meaning(struct buf *out, const struct understood *u)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT(LINE_MAX_BYTES);
-	const struct meaning *m = &u->wording->meaning;
-	int r = template_text(&text, u->wording);
+	const struct wording *w = u->meaning.wording;
+	const struct meaning *m = &w->meaning;
+	int r = template_text(&text, w);
 
 	if (r == 0)
 		r = json_text(out, "template", buf_bytes(&text));
@@ -109,11 +114,11 @@ static int print_meaning(struct buf *out, const struct understood *u)
 		r = json_text(out, "severity", bytes_str(severity_name(m->severity)));
 	for (size_t i = 0; r == 0 && i < m->n_constants; i++)
 		r = json_value(out, m->constants[i].name, bytes_str(m->constants[i].value));
-	for (size_t i = 0; r == 0 && i < u->wording->n_fields; i++) {
-		const char *name = event_field_name(u->wording->field_ids[i]);
+	for (size_t i = 0; r == 0 && i < w->n_fields; i++) {
+		const char *name = event_field_name(w->field_ids[i]);
 
 		if (strcmp(name, EVENT_FIELD_BLANKS) != 0)
-			r = json_value(out, name, u->values[i]);
+			r = json_value(out, name, u->meaning.values[i]);
 	}
 	return r;
 }
@@ -134,15 +139,16 @@ static int print_json(struct buf *out, const struct understood *u)
 	if (r == 0 && u->line.pid > 0)
 		r = buf_printf(out, "%u", u->line.pid);
 	if (r == 0)
-		r = json_text(out, "message", u->line.message);
+		r = json_text(out, "message", u->meaning.message);
 	if (r == 0)
-		r = u->wording ? print_meaning(out, u) : buf_str(out, ",\"template\":null");
+		r = is_known(u) ? print_meaning(out, u) : buf_str(out, ",\"template\":null");
 	return r < 0 ? r : buf_str(out, "}\n");
 }
 
 static int print_text(struct buf *out, const struct understood *u)
 {
-	const struct meaning *m = u->wording ? &u->wording->meaning : NULL;
+	const struct wording *w = u->meaning.wording;
+	const struct meaning *m = is_known(u) ? &w->meaning : NULL;
 	int r = text_escape(out, u->line.program.len > 0 ? u->line.program : LIT("-"));
 
 	if (r == 0 && u->line.pid > 0)
@@ -155,21 +161,21 @@ static int print_text(struct buf *out, const struct understood *u)
 			       outcome_name(m->outcome));
 	for (size_t i = 0; r == 0 && m && i < m->n_constants; i++)
 		r = buf_printf(out, " %s=%s", m->constants[i].name, m->constants[i].value);
-	for (size_t i = 0; r == 0 && m && i < u->wording->n_fields; i++) {
-		const char *name = event_field_name(u->wording->field_ids[i]);
+	for (size_t i = 0; r == 0 && m && i < w->n_fields; i++) {
+		const char *name = event_field_name(w->field_ids[i]);
 
 		if (strcmp(name, EVENT_FIELD_BLANKS) == 0)
 			continue;
 		r = buf_printf(out, " %s=\"", name);
 		if (r == 0)
-			r = text_escape(out, u->values[i]);
+			r = text_escape(out, u->meaning.values[i]);
 		if (r == 0)
 			r = buf_byte(out, '"');
 	}
 	if (r == 0)
 		r = buf_str(out, " | ");
 	if (r == 0)
-		r = text_escape(out, u->line.message);
+		r = text_escape(out, u->meaning.message);
 	return r < 0 ? r : buf_byte(out, '\n');
 }
 
@@ -179,7 +185,7 @@ static int print_text(struct buf *out, const struct understood *u)
 static int parse_line(struct parse *p, struct bytes line, struct bytes program)
 {
 	struct understood u = { 0 };
-	struct template_match match;
+	struct origin origin = { .provenance = PROVENANCE_NONE };
 	int r;
 
 	if (program.len > 0) {
@@ -189,10 +195,10 @@ static int parse_line(struct parse *p, struct bytes line, struct bytes program)
 		p->clock.now_us = clock_wall_us();
 		header_parse(&p->clock, line, &u.line);
 	}
-	if (template_match(p->set, u.line.program, u.line.message, &match)) {
-		u.wording = match.wording;
-		u.values = match.values;
-	}
+	origin.program = u.line.program;
+	r = interpret(p->interpreter, &origin, u.line.time_us, u.line.message, &u.meaning);
+	if (r < 0)
+		return r;
 	buf_clear(&p->out);
 	r = p->format == FORMAT_JSON ? print_json(&p->out, &u) : print_text(&p->out, &u);
 	if (r < 0)
@@ -254,18 +260,18 @@ static int load_templates(struct parse *p)
 {
 	_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
 	struct config config = { 0 };
-	int r = template_set_new(&p->set);
+	int r = interpreter_new(&p->interpreter);
 
 	if (r == 0 && p->n_directories == 0) {
 		r = config_load(p->common.config_path, p->common.state_directory, &config, &why);
 		for (char **d = config.template_directories; r >= 0 && d && *d; d++)
-			r = template_set_add_directory(p->set, *d, &why);
+			r = interpreter_add_directory(p->interpreter, *d, &why);
 		config_done(&config);
 	}
 	for (size_t i = 0; i < p->n_directories && r >= 0; i++)
-		r = template_set_add_directory(p->set, p->directories[i], &why);
+		r = interpreter_add_directory(p->interpreter, p->directories[i], &why);
 	if (r >= 0)
-		r = template_set_ready(p->set);
+		r = interpreter_ready(p->interpreter);
 	if (r >= 0)
 		return 0;
 	if (why.len > 0)

@@ -29,7 +29,7 @@ struct daemon {
 	sd_event *loop;
 	sd_event_source *pump, *pace, *checkpoint, *retry;
 
-	struct template_set *templates;
+	struct interpreter *interpreter;
 	struct intake *intake;
 	struct recorder *recorder;
 	struct sources sources;
@@ -379,26 +379,26 @@ static int daemon_start(struct daemon *d)
 
 static int daemon_load_templates(struct daemon *d)
 {
-	int r = template_set_new(&d->templates);
+	int r = interpreter_new(&d->interpreter);
 
 	/* before the templates: the names of the fields in our own events must not want for room */
 	if (r >= 0)
-		r = intake_new(d->templates, &d->intake);
+		r = intake_new(d->interpreter, &d->intake);
 	for (char **directory = d->config.template_directories; *directory && r >= 0; directory++) {
 		_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
 
 		/* a mistake in a template is no reason to collect nothing: its lines stay log records */
-		r = template_set_add_directory(d->templates, *directory, &why);
+		r = interpreter_add_directory(d->interpreter, *directory, &why);
 		if (r == -EINVAL) {
 			log_error("%.*s", (int)why.len, (const char *)why.data);
 			r = 0;
 		}
 	}
 	if (r >= 0)
-		r = template_set_ready(d->templates);
+		r = interpreter_ready(d->interpreter);
 	if (r < 0)
 		return log_error_errno(r, "Cannot load the templates");
-	if (template_set_count(d->templates) == 0)
+	if (template_set_count(interpreter_templates(d->interpreter)) == 0)
 		log_warning("There are no templates: every line will be an untyped log record");
 	return 0;
 }
@@ -465,7 +465,7 @@ static void daemon_done(struct daemon *d)
 	sources_done(&d->sources);
 	recorder_close(d->recorder);
 	intake_free(d->intake);
-	template_set_free(d->templates);
+	interpreter_free(d->interpreter);
 	sd_event_source_unref(d->pump);
 	sd_event_source_unref(d->pace);
 	sd_event_source_unref(d->retry);

@@ -58,7 +58,7 @@ struct own_wording {
 };
 
 struct intake {
-	struct template_set *templates;
+	struct interpreter *interpreter;
 	struct event_writer *writer;
 	struct header_clock clock;
 	struct own_wording own[OWN_EVENT_MAX];
@@ -99,14 +99,14 @@ static int own_wording_init(struct own_wording *o, const char *text, const struc
 	return 0;
 }
 
-int intake_new(struct template_set *templates, struct intake **ret)
+int intake_new(struct interpreter *interpreter, struct intake **ret)
 {
 	_cleanup_(intake_freep) struct intake *in = calloc(1, sizeof *in);
 	int r;
 
 	if (!in)
 		return -ENOMEM;
-	in->templates = templates;
+	in->interpreter = interpreter;
 	in->text = (struct buf)BUF_INIT(16 * 1024);
 	in->clock.now_us = clock_wall_us();
 	r = event_writer_new(&in->writer);
@@ -162,11 +162,10 @@ static int intake_add(struct intake *in, const struct origin *origin, int64_t ti
 static int intake_message(struct intake *in, const struct origin *origin, int64_t time_us, uint32_t pid,
 			  struct bytes message)
 {
-	struct template_match match;
+	struct interpretation i;
+	int r = interpret(in->interpreter, origin, time_us, message, &i);
 
-	if (template_match(in->templates, origin->program, message, &match))
-		return intake_add(in, origin, time_us, pid, message, match.wording, match.values);
-	return intake_add(in, origin, time_us, pid, message, &wording_unknown, &message);
+	return r < 0 ? r : intake_add(in, origin, time_us, pid, i.message, i.wording, i.values);
 }
 
 static int intake_wording(struct intake *in, uint32_t source, struct own_wording *o, const struct bytes *values)

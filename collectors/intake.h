@@ -7,7 +7,7 @@
 #define HALLMARK_COLLECTORS_INTAKE_H
 
 #include "collectors/header.h"
-#include "collectors/template.h"
+#include "collectors/interpret.h"
 
 struct intake;
 
@@ -31,7 +31,7 @@ enum intake_result {
 	INTAKE_FULL = 1, /* NOT counted: the batch has to be committed first, then hand it in again */
 };
 
-int intake_new(struct template_set *templates /* borrowed */, struct intake **ret);
+int intake_new(struct interpreter *interpreter /* borrowed */, struct intake **ret);
 struct intake *intake_free(struct intake *in);
 DEFINE_CLEANUP(struct intake *, intake_free)
 struct event_writer *intake_writer(struct intake *in);

@@ -66,6 +66,7 @@ static const char *const kind_names[] = {
 	[HALLMARK__V1__KIND__KIND_INTEGRITY] = "integrity",
 	[HALLMARK__V1__KIND__KIND_EVIDENCE_LOSS] = "evidence_loss",
 	[HALLMARK__V1__KIND__KIND_LIFECYCLE] = "lifecycle",
+	[HALLMARK__V1__KIND__KIND_FORGED] = "forged",
 };
 
 static const char *const outcome_names[] = {

@@ -126,7 +126,8 @@ def zstd(plain):
 
 # --- events ---
 
-KINDS = ("log", "authentication", "session", "privilege", "account", "finding", "integrity", "evidence_loss", "lifecycle")
+KINDS = ("log", "authentication", "session", "privilege", "account", "finding", "integrity", "evidence_loss", "lifecycle",
+         "forged")
 OUTCOMES = ("none", "success", "failure")
 
 

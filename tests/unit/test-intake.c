@@ -9,7 +9,7 @@ static const char templates_text[] =
 	"sshd | authentication logon failure low | Failed {method:word} for {[invalid user ]}{user:last} from {src_ip} port {src_port} ssh2\n";
 
 struct fixture {
-	struct template_set *templates;
+	struct interpreter *interpreter;
 	struct intake *intake;
 	struct buf plain;
 	struct event_reader *reader;
@@ -18,10 +18,10 @@ struct fixture {
 static void setup(struct fixture *f)
 {
 	*f = (struct fixture){ .plain = BUF_INIT(BATCH_EXPANDED_MAX) };
-	assert_int_equal(template_set_new(&f->templates), 0);
-	assert_int_equal(template_set_add(f->templates, bytes_str(templates_text), "test", NULL), 1);
-	assert_int_equal(template_set_ready(f->templates), 0);
-	assert_int_equal(intake_new(f->templates, &f->intake), 0);
+	assert_int_equal(interpreter_new(&f->interpreter), 0);
+	assert_int_equal(template_set_add(interpreter_templates(f->interpreter), bytes_str(templates_text), "test", NULL), 1);
+	assert_int_equal(interpreter_ready(f->interpreter), 0);
+	assert_int_equal(intake_new(f->interpreter, &f->intake), 0);
 }
 
 /* Closes the batch, and opens it for reading. */
@@ -40,7 +40,7 @@ static void teardown(struct fixture *f)
 {
 	event_reader_free(f->reader);
 	intake_free(f->intake);
-	template_set_free(f->templates);
+	interpreter_free(f->interpreter);
 	buf_done(&f->plain);
 }
 
