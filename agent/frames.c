@@ -14,7 +14,7 @@ struct listing {
 	int fd;
 	char **names;
 	size_t n, allocated, next;
-	bool spool;
+	size_t n_segments; /* of a spool; they come first */
 };
 
 struct frames {
@@ -29,7 +29,7 @@ struct frames {
 
 	/* In a spool: what the segment that follows begins with, and what was read last. */
 	struct frame_id follower, last;
-	size_t follower_at; /* the follower's place in the listing: those before it hold no frame */
+	size_t follower_at; /* its place in the listing, or how far it was sought: those before it hold no frame */
 	struct scan probe;
 };
 
@@ -67,20 +67,41 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* In a spool only segments count, up to the limit. */
-static void listing_keep_segments(struct listing *l, uint64_t limit_segment)
+static bool is_segment(const char *name)
+{
+	uint64_t number;
+
+	return spool_segment_from_name(name, &number);
+}
+
+/* Segments first. */
+static int compare_in_spool(const void *a, const void *b)
+{
+	int d = is_segment(*(char *const *)b) - is_segment(*(char *const *)a);
+
+	return d != 0 ? d : compare_names(a, b);
+}
+
+/* A spool: its segments up to the limit, then whatever else lies there. That is read as well: one file with the name
+ * of a segment, put among objects, shall not hide them. */
+static void listing_sort_spool(struct listing *l, uint64_t limit_segment)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
 		uint64_t number;
+		bool segment = spool_segment_from_name(l->names[i], &number);
 
-		if (spool_segment_from_name(l->names[i], &number) && number <= limit_segment)
+		if (segment ? number <= limit_segment : strcmp(l->names[i], SPOOL_LOCK) != 0)
 			l->names[kept++] = l->names[i];
 		else
 			free(l->names[i]);
 	}
 	l->n = kept;
+	if (kept > 0)
+		qsort(l->names, kept, sizeof *l->names, compare_in_spool);
+	for (l->n_segments = 0; l->n_segments < kept && is_segment(l->names[l->n_segments]); l->n_segments++)
+		;
 }
 
 static void closedirp(DIR **d)
@@ -93,6 +114,7 @@ static void closedirp(DIR **d)
 static int listing_open(struct listing *l, int fd, uint64_t limit_segment)
 {
 	_cleanup_(closedirp) DIR *d = NULL;
+	bool spool = false;
 	int copy, r = 0;
 
 	*l = (struct listing){ .fd = fd };
@@ -104,7 +126,6 @@ static int listing_open(struct listing *l, int fd, uint64_t limit_segment)
 		return r;
 	}
 	while (r == 0) {
-		uint64_t number;
 		struct dirent *e;
 
 		errno = 0;
@@ -115,12 +136,12 @@ static int listing_open(struct listing *l, int fd, uint64_t limit_segment)
 			break;
 		if (e->d_name[0] == '.')
 			continue;
-		l->spool = l->spool || spool_segment_from_name(e->d_name, &number);
+		spool = spool || is_segment(e->d_name);
 		r = listing_add(l, e->d_name);
 	}
-	if (r == 0 && l->spool)
-		listing_keep_segments(l, limit_segment);
-	if (r == 0 && l->n > 0)
+	if (r == 0 && spool)
+		listing_sort_spool(l, limit_segment);
+	else if (r == 0 && l->n > 0)
 		qsort(l->names, l->n, sizeof *l->names, compare_names);
 	return r;
 }
@@ -145,7 +166,7 @@ static uint64_t frames_limit(const struct frames *f, size_t i)
 {
 	uint64_t number;
 
-	if (!f->listing.spool || !spool_segment_from_name(f->listing.names[i], &number))
+	if (!spool_segment_from_name(f->listing.names[i], &number))
 		return UINT64_MAX;
 	return number == f->limit_segment ? f->limit_offset : UINT64_MAX;
 }
@@ -155,17 +176,16 @@ static int frames_find_follower(struct frames *f)
 {
 	int r = 0;
 
-	/* still before it: the segments between hold nothing */
-	if (f->follower.exists && f->follower_at >= f->listing.next)
+	/* still before it, or before the end where there is none: the segments between hold nothing */
+	if (f->follower_at >= f->listing.next)
 		return 0;
 	f->follower = (struct frame_id){ 0 };
-	for (size_t i = f->listing.next; i < f->listing.n && !f->follower.exists && r >= 0; i++) {
+	for (size_t i = f->listing.next; i < f->listing.n_segments && !f->follower.exists && r >= 0; i++) {
 		_cleanup_(closep) int fd = listing_open_file(&f->listing, i);
 
-		if (fd < 0)
-			continue;
-		r = scan_first(&f->probe, fd, frames_limit(f, i), &f->follower);
 		f->follower_at = i;
+		if (fd >= 0)
+			r = scan_first(&f->probe, fd, frames_limit(f, i), &f->follower);
 	}
 	return r;
 }
@@ -213,7 +233,7 @@ static int frames_next_in_directory(struct frames *f)
 			continue;
 		if (f->fd < 0)
 			return f->fd;
-		r = f->listing.spool ? frames_find_follower(f) : 0;
+		r = i < f->listing.n_segments ? frames_find_follower(f) : 0;
 		if (r >= 0)
 			r = scan_start(&f->scan, f->fd, frames_limit(f, i));
 		return r < 0 ? r : 1;
@@ -241,6 +261,7 @@ static int frames_next_path(struct frames *f)
 		return -errno;
 	if (S_ISDIR(st.st_mode)) {
 		f->last = f->follower = (struct frame_id){ 0 };
+		f->follower_at = 0;
 		r = listing_open(&f->listing, TAKE_FD(f->fd), f->limit_segment);
 		if (r < 0)
 			listing_done(&f->listing);
@@ -259,7 +280,7 @@ static void frames_close_file(struct frames *f)
 /* The next item of the file that is open. 1: `ret` is filled; 0: the file is at its end. */
 static int frames_next_item(struct frames *f, struct frames_result *ret)
 {
-	bool spool = f->listing.fd >= 0 && f->listing.spool;
+	bool spool = f->listing.fd >= 0 && f->listing.next <= f->listing.n_segments;
 
 	for (;;) {
 		int r = scan_next(&f->scan, ret);

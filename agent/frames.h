@@ -30,7 +30,7 @@ struct frames_result {
 
 /* PATHs as `hallmark verify` takes them. A directory is read in the order of the names of its files (hidden
  * ones and those that are not regular left out); one that holds NNNNNNNNNNNNNNNNNNNN.seg files is a spool, of which
- * only those are read, and whose abandoned ends are passed over (spool.h). `limit_segment`/`limit_offset`: the committed end, where reading stops; both
+ * these are read first, and whose abandoned ends are passed over (spool.h). `limit_segment`/`limit_offset`: the committed end, where reading stops; both
  * UINT64_MAX: none. `paths` are borrowed until frames_close(). Memory: 4 MiB and a directory's names. */
 int frames_open(char *const *paths, size_t n_paths, uint64_t limit_segment, uint64_t limit_offset,
 		struct frames **ret);

@@ -7,8 +7,6 @@
 #define PAGE 4096u
 #define MAGIC_SIZE (sizeof FRAME_MAGIC - 1)
 #define FIRST_READ (64u * 1024) /* whoever looks at the first frame only shall not read much more */
-/* How much may be taken apart in vain for each byte passed, before lengths that lead nowhere are believed. */
-#define VAIN_FACTOR 8u
 
 static const char cut_off[] = "cut off";
 
@@ -142,7 +140,7 @@ static bool scan_frame(struct scan *s, size_t len, struct frames_result *ret)
 	if (r < 0) {
 		/* Within what only looks like a frame a true one may begin: look again from the next byte on. But a
 		 * file made of such lengths would have each byte taken apart 900,000 times. */
-		bool again = s->vain <= VAIN_FACTOR * (s->offset + FRAME_MAX);
+		bool again = s->vain <= SCAN_VAIN_FACTOR * (s->offset + FRAME_MAX);
 
 		s->vain += len;
 		if (r != -EBADMSG)

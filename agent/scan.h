@@ -18,6 +18,8 @@
 #include "agent/frames.h"
 
 #define SCAN_BUFFER_SIZE (2u * 1024 * 1024)
+/* How much may be taken apart in vain for each byte passed, before lengths that lead nowhere are believed. */
+#define SCAN_VAIN_FACTOR 8u
 
 struct scan {
 	int fd; /* borrowed */

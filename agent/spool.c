@@ -374,7 +374,7 @@ static int spool_open_files(struct spool *s, const struct spool_options *o)
 		return o->read_only ? -errno : s->dir_fd;
 	if (o->read_only)
 		return 0;
-	s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	s->lock_fd = openat(s->dir_fd, SPOOL_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (s->lock_fd < 0)
 		return -errno;
 	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)

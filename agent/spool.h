@@ -20,6 +20,7 @@
 #include "proto/envelope.h"
 
 #define SPOOL_SEGMENT_SIZE (8u * 1024 * 1024)
+#define SPOOL_LOCK "lock" /* the one other file in the directory */
 #define SPOOL_RESERVE (64u * 1024)   /* of each segment, for saying that no further one can be had */
 
 struct spool;

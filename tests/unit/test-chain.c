@@ -342,6 +342,29 @@ TEST(a_key_that_is_not_among_the_trusted_ones_is_wrong)
 	assert_int_equal(report_exit(c), EXIT_NO);
 }
 
+TEST(a_trusted_key_without_a_frame_is_overdue_where_life_is_demanded)
+{
+	struct chain_options o = { .trust_given = true, .n_trusted = 2 };
+	char sorted[2][FINGERPRINT_SIZE];
+	_cleanup_(chain_freep) struct chain *c = NULL;
+	bool swap;
+	size_t i = 0;
+
+	make_keys();
+	swap = strcmp(fingerprints[0], fingerprints[1]) > 0;
+	memcpy(sorted[swap], fingerprints[0], FINGERPRINT_SIZE);
+	memcpy(sorted[!swap], fingerprints[1], FINGERPRINT_SIZE);
+	o.trusted = (const char (*)[FINGERPRINT_SIZE])sorted;
+	c = chain_with(&o);
+	assert_int_equal(add(c, (struct piece){ .host = 1, .sequence = 1 }), CHAIN_NEW);
+	assert_int_equal(chain_judge(c), 0);
+	assert_string_equal(chain_absent(c, &i), fingerprints[0]);
+	assert_null(chain_absent(c, &i));
+	assert_int_equal(report_exit(c), EXIT_YES);
+	o.as_of = true;
+	assert_int_equal(report_exit(c), EXIT_NO);
+}
+
 TEST(each_trouble_leads_to_its_exit_code)
 {
 	const int codes[CHAIN_TROUBLE_MAX] = { [CHAIN_DAMAGE] = EXIT_NO, [CHAIN_BAD_SIGNATURE] = EXIT_NO,

@@ -442,6 +442,27 @@ TEST(a_segment_of_another_key_or_without_a_signature_makes_nothing_void)
 	assert_string_equal(meet(b.place.path), "F1 F2 F3 F3 F3");
 }
 
+TEST(what_lies_beside_segments_is_read_behind_them)
+{
+	_cleanup_(bench_done) struct bench b;
+	char *const paths[] = { b.place.path };
+
+	bench_init(&b);
+	put(&b, maker_next(&b.maker, 1));
+	put(&b, maker_next(&b.maker, 1));
+	(void)save(&b, "0");
+	b.maker.sequence = 1;
+	put(&b, maker_next(&b.maker, 1));
+	put(&b, LIT("torn"));
+	(void)save(&b, SEG(1));
+	put(&b, maker_next(&b.maker, 1));
+	(void)save(&b, SEG(2));
+	put(&b, LIT("torn"));
+	(void)save(&b, "x");
+	assert_string_equal(meet(b.place.path), "F2 F3 F1 F2 D4");
+	assert_string_equal(meet_limited(paths, 1, 1, 0), "F1 F2 D4");
+}
+
 TEST(nothing_behind_the_committed_end_is_read)
 {
 	_cleanup_(bench_done) struct bench b;
