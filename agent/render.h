@@ -7,6 +7,10 @@
  * objects: "provenance" (what journald put to the entry) and "record" (the batch that holds it). What is not
  * there is left out. No key occurs twice: a field that is named like a fixed key becomes "field_NAME", a field
  * that is there a second time "field_PLACE_NAME". Where `raw` is not UTF-8, `raw_base64` gives it to the letter.
+ *
+ * OCSF 1.1.0 and ECS 8.17: the same in foreign words (mapping.h), as nested objects. Both are closed lists of names
+ * and types, and a document that breaks them is refused by its reader. So what does not fit stands, as a string, where
+ * the schema admits anything: "unmapped" and "hallmark". Nothing is left out.
  */
 #ifndef HALLMARK_AGENT_RENDER_H
 #define HALLMARK_AGENT_RENDER_H
@@ -14,9 +18,11 @@
 #include "agent/base/buf.h"
 #include "proto/event.h"
 
-enum format { FORMAT_TEXT, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_OCSF, FORMAT_ECS };
 
+/* "text" and "json"; "ocsf" and "ecs" too, which only what is in a batch can have. */
 int format_from_name(const char *name, enum format *ret);
+int event_format_from_name(const char *name, enum format *ret);
 
 /* Where an event stands: NULL for one that is in no batch (`hallmark parse`). */
 struct event_place {

@@ -194,7 +194,7 @@ TEST(no_terminal_escape_passes)
 	for (size_t i = 0; i < e.n_fields; i++)
 		e.fields[i] = (struct event_field){ evil, bytes_str(evil) };
 	for (unsigned kind = 0; kind < 10; kind++)
-		for (unsigned format = FORMAT_TEXT; format <= FORMAT_JSON; format++) {
+		for (unsigned format = FORMAT_TEXT; format <= FORMAT_ECS; format++) {
 			e.meaning.kind = (Hallmark__V1__Kind)kind;
 			text = rendered((enum format)format, false, &e, &place);
 			assert_false(has_control(text, strlen(text) - 1));
@@ -215,6 +215,79 @@ TEST(a_flat_object_for_a_program)
 			    "\"raw\":\"sshd[812]: Failed password for root from 203.0.113.7 port 50022 ssh2\","
 			    "\"record\":{\"host\":\"golden-1\",\"key_fingerprint\":\"SHA256:abc\","
 			    "\"run\":\"ab000000000000000000000000000000\",\"sequence\":12,\"index\":3}}\n");
+}
+
+TEST(an_authentication_of_ocsf)
+{
+	const struct event e = logon();
+
+	assert_string_equal(
+		rendered(FORMAT_OCSF, true, &e, in_batch()),
+		"{\"category_uid\":3,\"category_name\":\"Identity & Access Management\",\"class_uid\":3002,"
+		"\"class_name\":\"Authentication\",\"activity_id\":1,\"activity_name\":\"Logon\",\"type_uid\":300201,"
+		"\"severity_id\":3,\"severity\":\"Medium\",\"status_id\":2,\"status\":\"Failure\",\"time\":1795439584123,"
+		"\"message\":\"Failed password for root from 203.0.113.7 port 50022 ssh2\","
+		"\"metadata\":{\"version\":\"1.1.0\",\"product\":{\"name\":\"hallmark\",\"vendor_name\":\"hallmark\","
+		"\"version\":\"" HALLMARK_VERSION "\"},\"uid\":\"SHA256:abc/12/3\",\"sequence\":12,\"logged_time\":0,"
+		"\"log_name\":\"/var/log/auth.log\",\"log_provider\":\"sshd\",\"profiles\":[\"host\"]},"
+		"\"device\":{\"hostname\":\"golden-1\",\"type_id\":0,\"os\":{\"name\":\"Linux\",\"type_id\":200}},"
+		"\"user\":{\"name\":\"root\"},\"auth_protocol\":\"password\",\"auth_protocol_id\":99,"
+		"\"logon_type_id\":10,\"logon_type\":\"Remote Interactive\",\"is_remote\":true,"
+		"\"src_endpoint\":{\"ip\":\"203.0.113.7\",\"port\":50022},\"service\":{\"name\":\"sshd\"},"
+		"\"actor\":{\"process\":{\"pid\":812,\"name\":\"sshd\"}},"
+		"\"raw_data\":\"sshd[812]: Failed password for root from 203.0.113.7 port 50022 ssh2\","
+		"\"unmapped\":{\"kind\":\"authentication\",\"activity\":\"logon\",\"outcome\":\"failure\","
+		"\"template\":\"Failed {method} for {user} from {src_ip} port {src_port} ssh2\",\"host\":\"golden\","
+		"\"run\":\"ab000000000000000000000000000000\"}}\n");
+}
+
+TEST(an_authentication_of_ecs)
+{
+	const struct event e = logon();
+
+	assert_string_equal(
+		rendered(FORMAT_ECS, true, &e, in_batch()),
+		"{\"@timestamp\":\"2026-11-23T13:13:04.123456Z\",\"ecs\":{\"version\":\"8.17.0\"},"
+		"\"message\":\"Failed password for root from 203.0.113.7 port 50022 ssh2\","
+		"\"event\":{\"kind\":\"event\",\"category\":[\"authentication\"],\"type\":[\"start\"],\"outcome\":\"failure\","
+		"\"action\":\"logon\",\"severity\":3,\"module\":\"hallmark\",\"dataset\":\"hallmark.events\","
+		"\"provider\":\"sshd\",\"id\":\"SHA256:abc/12/3\",\"sequence\":12,\"created\":\"1970-01-01T00:00:00.000000Z\","
+		"\"original\":\"sshd[812]: Failed password for root from 203.0.113.7 port 50022 ssh2\"},"
+		"\"host\":{\"name\":\"golden-1\",\"os\":{\"type\":\"linux\"}},"
+		"\"agent\":{\"type\":\"hallmark\",\"id\":\"SHA256:abc\"},\"log\":{\"file\":{\"path\":\"/var/log/auth.log\"},"
+		"\"syslog\":{\"appname\":\"sshd\",\"procid\":\"812\",\"hostname\":\"golden\"}},\"user\":{\"name\":\"root\"},"
+		"\"source\":{\"ip\":\"203.0.113.7\",\"port\":50022,\"address\":\"203.0.113.7\"},"
+		"\"process\":{\"pid\":812,\"name\":\"sshd\"},"
+		"\"related\":{\"user\":[\"root\"],\"ip\":[\"203.0.113.7\"]},"
+		"\"hallmark\":{\"kind\":\"authentication\","
+		"\"template\":\"Failed {method} for {user} from {src_ip} port {src_port} ssh2\","
+		"\"fields\":{\"method\":\"password\"},"
+		"\"run\":\"ab000000000000000000000000000000\"}}\n");
+}
+
+TEST(times_before_1970_and_outside_of_the_calendar)
+{
+	struct event e = logon();
+
+	e.time_us = -1;
+	assert_non_null(strstr(rendered(FORMAT_OCSF, false, &e, in_batch()), "\"time\":-1,"));
+	assert_non_null(strstr(rendered(FORMAT_ECS, false, &e, in_batch()), "\"@timestamp\":\"1969-12-31T23:59:59.999999Z\""));
+	e.time_us = INT64_MIN;
+	assert_non_null(strstr(rendered(FORMAT_OCSF, false, &e, in_batch()), "\"time\":-9223372036854776,"));
+	assert_non_null(strstr(rendered(FORMAT_ECS, false, &e, in_batch()), "{\"@timestamp\":\"1970-01-01T00:00:00.000000Z\""));
+	assert_non_null(strstr(rendered(FORMAT_ECS, false, &e, in_batch()), "\"hallmark\":{\"time\":\"@-"));
+}
+
+TEST(outside_of_a_batch_foreign_schemas_are_served_as_well)
+{
+	struct event e = logon();
+
+	for (unsigned kind = 0; kind < 12; kind++)
+		for (unsigned format = FORMAT_OCSF; format <= FORMAT_ECS; format++) {
+			e.meaning.kind = (Hallmark__V1__Kind)kind;
+			json_decref(parsed(rendered((enum format)format, false, &e, NULL)));
+			assert_null(strstr(rendered((enum format)format, false, &e, NULL), "device"));
+		}
 }
 
 TEST(outside_of_a_batch_there_is_no_record)
@@ -329,8 +402,10 @@ TEST(any_bytes_become_one_valid_object_and_one_clean_line)
 			e.fields[i] = (struct event_field){ some_names[rand_r(&seed) % 5],
 							    bytes_of(bytes + i, (size_t)rand_r(&seed) % 9) };
 		e.meaning.kind = (Hallmark__V1__Kind)(rand_r(&seed) % 12);
-		object = parsed(rendered(FORMAT_JSON, false, &e, in_batch()));
-		json_decref(object);
+		for (unsigned format = FORMAT_JSON; format <= FORMAT_ECS; format++) {
+			object = parsed(rendered((enum format)format, false, &e, in_batch()));
+			json_decref(object);
+		}
 		text = rendered(FORMAT_TEXT, false, &e, in_batch());
 		assert_false(has_control(text, strlen(text) - 1));
 	}
@@ -340,9 +415,9 @@ TEST(an_event_that_does_not_fit_leaves_nothing_behind)
 {
 	const struct event e = logon();
 
-	for (size_t max = 1; max < 500; max += 7) {
-		_cleanup_(buf_done) struct buf out = { .max = max };
-		int r = render_event(&out, max % 2 ? FORMAT_JSON : FORMAT_TEXT, false, &e, in_batch());
+	for (size_t max = 1; max < 4 * 1800; max++) {
+		_cleanup_(buf_done) struct buf out = { .max = max / 4 };
+		int r = render_event(&out, (enum format)(max % 4), false, &e, in_batch());
 
 		assert_true(r == 0 || r == -EMSGSIZE);
 		if (r < 0)
