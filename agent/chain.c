@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sys/random.h>
 
-#define NAME_BYTES_MAX 255u
 #define LOSS_WORD_MAX 64u
 
 /* One frame: all that is kept of it. */
@@ -37,6 +36,7 @@ struct chain {
 	size_t n_hosts, max_hosts;
 	struct table by_key;
 
+	bool *seen; /* of options->trusted */
 	struct chain_stranger troubles[CHAIN_TROUBLE_MAX];
 };
 
@@ -143,6 +143,9 @@ int chain_new(const struct chain_options *options, struct chain **ret)
 	if (getrandom(c->seed, sizeof c->seed, 0) != (ssize_t)sizeof c->seed)
 		return -EIO;
 	c->options = options;
+	c->seen = calloc(options->n_trusted + 1, sizeof *c->seen);
+	if (!c->seen)
+		return -ENOMEM;
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -154,6 +157,9 @@ static void host_done(struct chain_host *h)
 		free(h->reasons[i].unit);
 	}
 	free(h->reasons);
+	for (size_t i = 0; i < h->n_exclusions; i++)
+		free(h->exclusions[i].what);
+	free(h->exclusions);
 	free(h->programs);
 	free(h->gaps.listed);
 	free(h->breaks.listed);
@@ -169,6 +175,7 @@ struct chain *chain_free(struct chain *c)
 		host_done(&c->hosts[i]);
 	free(c->hosts);
 	free(c->links);
+	free(c->seen);
 	free(c->by_key.slots);
 	free(c->by_digest.slots);
 	free(c);
@@ -178,6 +185,19 @@ struct chain *chain_free(struct chain *c)
 static int compare_fingerprints(const void *a, const void *b)
 {
 	return strcmp(a, b);
+}
+
+/* Among those that are trusted; noted as seen. */
+static bool host_trusted(struct chain *c, const char *fingerprint)
+{
+	const struct chain_options *o = c->options;
+	const char(*found)[FINGERPRINT_SIZE] = NULL;
+
+	if (o->n_trusted > 0)
+		found = bsearch(fingerprint, o->trusted, o->n_trusted, FINGERPRINT_SIZE, compare_fingerprints);
+	if (found)
+		c->seen[found - o->trusted] = true;
+	return found;
 }
 
 /* The index of the host of a key, which is new if need be. */
@@ -201,9 +221,7 @@ static int host_of(struct chain *c, const uint8_t *key, size_t *ret)
 		r = array_reserve((void **)&c->hosts, c->n_hosts, &c->max_hosts, sizeof h);
 	if (r < 0)
 		return r;
-	h.trusted = c->options->n_trusted > 0 &&
-		    bsearch(h.fingerprint, c->options->trusted, c->options->n_trusted, FINGERPRINT_SIZE,
-			    compare_fingerprints);
+	h.trusted = host_trusted(c, h.fingerprint);
 	c->hosts[c->n_hosts] = h;
 	*slot = (uint32_t)++c->n_hosts;
 	*ret = c->n_hosts - 1;
@@ -215,9 +233,9 @@ static int host_rename(struct chain_host *h, const Hallmark__V1__Batch *batch)
 	const char *name = batch->host && batch->host->name ? batch->host->name : "";
 	char *copy;
 
-	if (h->name && (batch->sequence < h->name_sequence || strncmp(h->name, name, NAME_BYTES_MAX) == 0))
+	if (h->name && (batch->sequence < h->name_sequence || strncmp(h->name, name, CHAIN_NAME_MAX) == 0))
 		return 0;
-	copy = strndup(name, NAME_BYTES_MAX);
+	copy = strndup(name, CHAIN_NAME_MAX);
 	if (!copy)
 		return -ENOMEM;
 	free(h->name);
@@ -277,12 +295,13 @@ const char *chain_fingerprint(const struct chain *c, const struct frame *f)
 	return host_find(c, f)->fingerprint;
 }
 
-void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown)
+void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown, uint64_t forged)
 {
 	struct chain_host *h = host_find(c, f);
 
 	h->events += events;
 	h->unknown += unknown;
+	h->forged += forged;
 }
 
 void chain_note_bad_events(struct chain *c, const struct frame *f)
@@ -350,6 +369,11 @@ int chain_note_unknown(struct chain *c, const struct frame *f, struct bytes prog
 	return 0;
 }
 
+static uint64_t saturating_add(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 int chain_note_loss(struct chain *c, const struct frame *f, struct bytes reason, struct bytes amount,
 		    struct bytes unit)
 {
@@ -368,6 +392,46 @@ int chain_note_loss(struct chain *c, const struct frame *f, struct bytes reason,
 	if (bytes_to_u64(amount, &n) == -ERANGE || __builtin_add_overflow(l->amount, n, &l->amount))
 		l->amount = UINT64_MAX;
 	return 0;
+}
+
+/* Texts are compared up to CHAIN_NAME_MAX, and no agent writes longer ones. */
+static int note_exclusion(struct chain_host *h, const char *what, uint64_t lines)
+{
+	struct chain_excluded *e;
+
+	for (size_t i = 0; i < h->n_exclusions; i++)
+		if (strncmp(h->exclusions[i].what, what, CHAIN_NAME_MAX) == 0) {
+			h->exclusions[i].lines = saturating_add(h->exclusions[i].lines, lines);
+			return 0;
+		}
+	if (h->n_exclusions >= CHAIN_EXCLUDED_MAX)
+		return 0;
+	if (!h->exclusions)
+		h->exclusions = calloc(CHAIN_EXCLUDED_MAX, sizeof *e);
+	if (!h->exclusions)
+		return -ENOMEM;
+	e = &h->exclusions[h->n_exclusions];
+	e->what = strndup(what, CHAIN_NAME_MAX);
+	if (!e->what)
+		return -ENOMEM;
+	e->lines = lines;
+	h->n_exclusions++;
+	return 0;
+}
+
+int chain_note_excluded(struct chain *c, const struct frame *f)
+{
+	const Hallmark__V1__Batch *b = f->batch;
+	struct chain_host *h = host_find(c, f);
+	int r = 0;
+
+	for (size_t i = 0; i < b->n_excluded && r == 0; i++) {
+		h->excluded = saturating_add(h->excluded, b->excluded[i]->count);
+		/* of a batch that names thousands the first count by name: a hostile one is not to cost much */
+		if (i < CHAIN_EXCLUDED_MAX)
+			r = note_exclusion(h, b->excluded[i]->what, b->excluded[i]->count);
+	}
+	return r;
 }
 
 /* --- judging ----------------------------------------------------------------------------------- */
@@ -571,4 +635,12 @@ const struct chain_stranger *chain_troubles(const struct chain *c)
 const struct chain_options *chain_asked(const struct chain *c)
 {
 	return c->options;
+}
+
+const char *chain_absent(const struct chain *c, size_t *i)
+{
+	while (*i < c->options->n_trusted)
+		if (!c->seen[(*i)++])
+			return c->options->trusted[*i - 1];
+	return NULL;
 }

@@ -71,20 +71,32 @@ struct chain_loss {
 	uint64_t count, amount; /* amount: saturates; 0 where the host does not know it */
 };
 
+#define CHAIN_EXCLUDED_MAX 64u
+/* Lines that the host was told to leave out of the record. */
+struct chain_excluded {
+	char *what; /* the entry of its configuration */
+	uint64_t lines;
+};
+
+#define CHAIN_NAME_MAX 255u
+
 struct chain_host {
 	uint8_t key[PUBLIC_KEY_SIZE];
 	char fingerprint[FINGERPRINT_SIZE];
 	bool trusted;
-	char *name; /* as the newest frame gives it; foreign bytes, at most 255 */
+	char *name; /* as the newest frame gives it; foreign bytes, at most CHAIN_NAME_MAX */
 	uint64_t name_sequence;
 
 	/* counted while frames are added */
-	uint64_t frames, duplicates, events, unknown, bad_events;
+	uint64_t frames, duplicates, events, unknown, forged, bad_events;
 	struct chain_program *programs; /* with unknown lines; what is more than CHAIN_PROGRAMS_MAX counts in `unknown` only */
 	size_t n_programs;
 	uint64_t losses;
 	struct chain_loss *reasons; /* by reason and unit; what is more than CHAIN_REASONS_MAX counts in `losses` only */
 	size_t n_reasons;
+	uint64_t excluded;
+	struct chain_excluded *exclusions; /* also of no lines; those past CHAIN_EXCLUDED_MAX count in `excluded` only */
+	size_t n_exclusions;
 
 	/* found by chain_judge() */
 	unsigned problems; /* enum chain_problem */
@@ -121,17 +133,22 @@ int chain_add(struct chain *c, const struct frame *f);
 
 /* For a frame that was added: what its events came to; that they could not be decoded; a loss that the host
  * declares in one of them (foreign bytes, of which the first 64 are kept; amount in decimal). */
-void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown);
+void chain_note_events(struct chain *c, const struct frame *f, uint64_t events, uint64_t unknown, uint64_t forged);
 void chain_note_bad_events(struct chain *c, const struct frame *f);
 int chain_note_unknown(struct chain *c, const struct frame *f, struct bytes program);
 int chain_note_loss(struct chain *c, const struct frame *f, struct bytes reason, struct bytes amount,
 		    struct bytes unit);
+/* …and what its batch says was left out. */
+int chain_note_excluded(struct chain *c, const struct frame *f);
 void chain_note_trouble(struct chain *c, enum chain_trouble which, uint64_t bytes);
 
 int chain_judge(struct chain *c);
 const struct chain_host *chain_hosts(const struct chain *c, size_t *ret_n); /* in the order of first sight */
 const struct chain_stranger *chain_troubles(const struct chain *c);         /* [CHAIN_TROUBLE_MAX] */
 const struct chain_options *chain_asked(const struct chain *c);
+/* The trusted keys of which there is no frame: the first at or behind place `*i` of `trusted`, which is set to the
+ * place behind it; NULL at the end. */
+const char *chain_absent(const struct chain *c, size_t *i);
 
 /* The fingerprint of the key of a frame that was added. */
 const char *chain_fingerprint(const struct chain *c, const struct frame *f);

@@ -49,8 +49,8 @@ static int read_options(struct events *e, const struct command *self, int argc, 
 			}
 			break;
 		case OPTION_FORMAT:
-			if (format_from_name(optarg, &e->printer.format) < 0) {
-				log_error("--format is text or json, not \"%s\"", optarg);
+			if (event_format_from_name(optarg, &e->printer.format) < 0) {
+				log_error("--format is text, json, ocsf or ecs, not \"%s\"", optarg);
 				return EXIT_USAGE;
 			}
 			break;
@@ -160,6 +160,6 @@ const struct command command_events = {
 		"  --follow           go on with what comes, until Ctrl-C\n"
 		"  --since TIME       nothing earlier: RFC 3339, \"YYYY-MM-DD[ HH:MM[:SS]]\" (UTC), or a span\n"
 		"                     before now (1d, 90min)\n"
-		"  --format FORMAT    text (default) or json: one object a line\n",
+		"  --format FORMAT    text (default), json, ocsf or ecs: one object a line\n",
 	.run = run,
 };

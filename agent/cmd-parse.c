@@ -13,10 +13,12 @@
 #include "collectors/field_type.h"
 #include "collectors/header.h"
 #include "collectors/interpret.h"
+#include "collectors/joiner.h"
 
 #define DIRECTORIES_MAX 16u
 #define LINE_MAX_BYTES (64u * 1024 * 1024)
 #define OUTPUT_MAX (512u * 1024 * 1024)
+#define NO_TIME INT64_MIN
 
 enum { OPTION_PROGRAM = 1, OPTION_INPUT, OPTION_FORMAT, OPTION_TEMPLATES };
 
@@ -28,24 +30,26 @@ struct parse {
 	bool jsonl;
 	enum format format;
 	struct interpreter *interpreter;
+	struct joiner *joiner;
 	struct header_clock clock;
 	struct buf out;
 };
 
 /* A line and what was found in it. */
 struct understood {
-	struct parsed_line line;
+	const struct joiner_line *line;
 	struct interpretation meaning;
 };
 
 static bool is_known(const struct understood *u)
 {
-	return u->meaning.wording != &wording_unknown;
+	return !u->meaning.wording->unknown;
 }
 
 static void parse_done(struct parse *p)
 {
 	interpreter_free(p->interpreter);
+	joiner_free(p->joiner);
 	buf_done(&p->out);
 }
 
@@ -95,6 +99,15 @@ static int template_text(struct buf *out, const struct wording *w)
 	return r;
 }
 
+static int print_constants(struct buf *out, const struct meaning *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->n_constants; i++)
+		r = json_value(out, m->constants[i].name, bytes_str(m->constants[i].value));
+	return r;
+}
+
 static int print_meaning(struct buf *out, const struct understood *u)
 {
 	_cleanup_(buf_done) struct buf text = BUF_INIT(LINE_MAX_BYTES);
@@ -112,8 +125,8 @@ static int print_meaning(struct buf *out, const struct understood *u)
 		r = json_text(out, "outcome", bytes_str(outcome_name(m->outcome)));
 	if (r == 0)
 		r = json_text(out, "severity", bytes_str(severity_name(m->severity)));
-	for (size_t i = 0; r == 0 && i < m->n_constants; i++)
-		r = json_value(out, m->constants[i].name, bytes_str(m->constants[i].value));
+	if (r == 0)
+		r = print_constants(out, m);
 	for (size_t i = 0; r == 0 && i < w->n_fields; i++) {
 		const char *name = event_field_name(w->field_ids[i]);
 
@@ -128,20 +141,22 @@ static int print_json(struct buf *out, const struct understood *u)
 	char time[TEXT_TIME_MAX];
 	int r = buf_str(out, "{");
 
-	if (r == 0 && u->line.has_time)
-		r = json_text(out, "time", bytes_of(time, text_time(u->line.time_us, time)));
-	if (r == 0 && u->line.host.len > 0)
-		r = json_text(out, "host", u->line.host);
-	if (r == 0 && u->line.program.len > 0)
-		r = json_text(out, "program", u->line.program);
-	if (r == 0 && u->line.pid > 0)
+	if (r == 0 && u->line->time_us != NO_TIME)
+		r = json_text(out, "time", bytes_of(time, text_time(u->line->time_us, time)));
+	if (r == 0 && u->line->origin.host.len > 0)
+		r = json_text(out, "host", u->line->origin.host);
+	if (r == 0 && u->line->origin.program.len > 0)
+		r = json_text(out, "program", u->line->origin.program);
+	if (r == 0 && u->line->pid > 0)
 		r = json_key(out, "pid");
-	if (r == 0 && u->line.pid > 0)
-		r = buf_printf(out, "%u", u->line.pid);
+	if (r == 0 && u->line->pid > 0)
+		r = buf_printf(out, "%u", u->line->pid);
 	if (r == 0)
 		r = json_text(out, "message", u->meaning.message);
 	if (r == 0)
 		r = is_known(u) ? print_meaning(out, u) : buf_str(out, ",\"template\":null");
+	if (r == 0 && !is_known(u))
+		r = print_constants(out, &u->meaning.wording->meaning);
 	return r < 0 ? r : buf_str(out, "}\n");
 }
 
@@ -149,18 +164,18 @@ static int print_text(struct buf *out, const struct understood *u)
 {
 	const struct wording *w = u->meaning.wording;
 	const struct meaning *m = is_known(u) ? &w->meaning : NULL;
-	int r = text_escape(out, u->line.program.len > 0 ? u->line.program : LIT("-"));
+	int r = text_escape(out, u->line->origin.program.len > 0 ? u->line->origin.program : LIT("-"));
 
-	if (r == 0 && u->line.pid > 0)
-		r = buf_printf(out, "[%u]", u->line.pid);
+	if (r == 0 && u->line->pid > 0)
+		r = buf_printf(out, "[%u]", u->line->pid);
 	if (r == 0 && !m)
 		r = buf_str(out, " unknown");
 	if (r == 0 && m)
 		r = buf_printf(out, " %s %s%s%s%s%s", severity_name(m->severity), kind_name(m->kind),
 			       m->activity[0] ? " " : "", m->activity, outcome_name(m->outcome)[0] ? " " : "",
 			       outcome_name(m->outcome));
-	for (size_t i = 0; r == 0 && m && i < m->n_constants; i++)
-		r = buf_printf(out, " %s=%s", m->constants[i].name, m->constants[i].value);
+	for (size_t i = 0; r == 0 && i < w->meaning.n_constants; i++)
+		r = buf_printf(out, " %s=%s", w->meaning.constants[i].name, w->meaning.constants[i].value);
 	for (size_t i = 0; r == 0 && m && i < w->n_fields; i++) {
 		const char *name = event_field_name(w->field_ids[i]);
 
@@ -181,22 +196,12 @@ static int print_text(struct buf *out, const struct understood *u)
 
 /* --- input -------------------------------------------------------------------------------- */
 
-/* `program` empty: the line says it itself. */
-static int parse_line(struct parse *p, struct bytes line, struct bytes program)
+static int print_line(struct parse *p, const struct joiner_line *line)
 {
-	struct understood u = { 0 };
-	struct origin origin = { .provenance = PROVENANCE_NONE };
-	int r;
+	struct understood u = { .line = line };
+	int r = interpret(p->interpreter, &line->origin, line->time_us, line->message,
+			  line->joined ? VARIETY_JOINED : 0, &u.meaning);
 
-	if (program.len > 0) {
-		u.line.program = program;
-		u.line.message = line;
-	} else {
-		p->clock.now_us = clock_wall_us();
-		header_parse(&p->clock, line, &u.line);
-	}
-	origin.program = u.line.program;
-	r = interpret(p->interpreter, &origin, u.line.time_us, u.line.message, &u.meaning);
 	if (r < 0)
 		return r;
 	buf_clear(&p->out);
@@ -206,18 +211,68 @@ static int parse_line(struct parse *p, struct bytes line, struct bytes program)
 	return fwrite(p->out.data, 1, p->out.len, stdout) == p->out.len ? 0 : -EIO;
 }
 
-/* {"line": "…", "program_in": "sshd"} */
+static int let_go(struct parse *p, const struct joiner_line *held)
+{
+	int r = print_line(p, held);
+
+	joiner_drop(p->joiner, held);
+	return r;
+}
+
+/* `program` empty: the line says it itself. */
+static struct joiner_line take_apart(struct parse *p, struct bytes line, struct bytes program)
+{
+	struct joiner_line l = { .origin.provenance = PROVENANCE_NONE, .time_us = NO_TIME };
+	struct parsed_line parsed;
+
+	if (program.len > 0) {
+		l.origin.program = program;
+		l.message = line;
+		return l;
+	}
+	p->clock.now_us = clock_wall_us();
+	header_parse(&p->clock, line, &parsed);
+	l.origin.program = parsed.program;
+	l.origin.host = parsed.host;
+	l.pid = parsed.pid;
+	l.message = parsed.message;
+	if (parsed.has_time)
+		l.time_us = parsed.time_us;
+	return l;
+}
+
+/* One of the lines of a log, of which several may be one. */
+static int parse_line(struct parse *p, struct bytes text, struct bytes program)
+{
+	struct joiner_line line = take_apart(p, text, program);
+	const struct joiner_line *held;
+	int r;
+
+	while ((r = joiner_look(p->joiner, &line, line.message.len <= EVENT_RAW_MAX, &held)) == JOINER_OUT) {
+		r = let_go(p, held);
+		if (r < 0)
+			return r;
+	}
+	if (r == JOINER_FIRST)
+		return joiner_hold(p->joiner, &line, 0);
+	return r == JOINER_OTHER ? print_line(p, &line) : MIN(r, 0);
+}
+
+/* {"line": "…", "program_in": "sshd"}, each answered by itself, and in its turn. */
 static int parse_json(struct parse *p, struct bytes text)
 {
 	json_error_t error;
 	json_t *object = json_loadb((const char *)text.data, text.len, JSON_ALLOW_NUL, &error);
 	const char *line, *program = NULL;
 	size_t line_len, program_len = 0;
+	struct joiner_line l;
 	int r = -EINVAL;
 
 	if (object && json_unpack(object, "{s:s%, s?s%}", "line", &line, &line_len, "program_in", &program,
-				  &program_len) == 0)
-		r = parse_line(p, bytes_of(line, line_len), bytes_of(program, program_len));
+				  &program_len) == 0) {
+		l = take_apart(p, bytes_of(line, line_len), bytes_of(program, program_len));
+		r = print_line(p, &l);
+	}
 	json_decref(object);
 	return r;
 }
@@ -236,6 +291,8 @@ static int parse_stream(struct parse *p, FILE *in, const char *name)
 
 		number++;
 		len -= len > 0 && line[len - 1] == '\n';
+		/* a copy that went through another system; no syslog writes such lines */
+		len -= !p->jsonl && len > 0 && line[len - 1] == '\r';
 		r = p->jsonl ? parse_json(p, bytes_of(line, len))
 			     : parse_line(p, bytes_of(line, len), program);
 		if (r == -EINVAL && p->jsonl) {
@@ -244,6 +301,14 @@ static int parse_stream(struct parse *p, FILE *in, const char *name)
 		}
 		if (r < 0) {
 			log_error_errno(r, "%s:%llu", name, number);
+			return EXIT_UNKNOWN;
+		}
+	}
+	for (const struct joiner_line *held; (held = joiner_oldest(p->joiner));) {
+		int r = let_go(p, held);
+
+		if (r < 0) {
+			log_error_errno(r, "%s", name);
 			return EXIT_UNKNOWN;
 		}
 	}
@@ -262,8 +327,12 @@ static int load_templates(struct parse *p)
 	struct config config = { 0 };
 	int r = interpreter_new(&p->interpreter);
 
+	if (r == 0)
+		r = joiner_new(&p->joiner);
 	if (r == 0 && p->n_directories == 0) {
 		r = config_load(p->common.config_path, p->common.state_directory, &config, &why);
+		if (r >= 0)
+			interpreter_set_redaction(p->interpreter, !config.secrets, config.unknown_users);
 		for (char **d = config.template_directories; r >= 0 && d && *d; d++)
 			r = interpreter_add_directory(p->interpreter, *d, &why);
 		config_done(&config);

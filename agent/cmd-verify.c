@@ -92,9 +92,9 @@ static int read_options(struct verify *v, const struct command *self, int argc, 
 		r = 0;
 		switch (option) {
 		case OPTION_FORMAT:
-			r = format_from_name(optarg, &v->printer.format);
+			r = event_format_from_name(optarg, &v->printer.format);
 			if (r < 0)
-				log_error("--format is text or json, not \"%s\"", optarg);
+				log_error("--format is text, json, ocsf or ecs, not \"%s\"", optarg);
 			break;
 		case 'q':
 			v->printer.quiet = true;
@@ -183,6 +183,18 @@ static void complain(struct verify *v, const struct frames_result *at, const cha
 			    at->offset, what);
 }
 
+/* Where the signature does not hold, whose frame it is and which is only what it claims. */
+static void complain_frame(struct verify *v, const struct frames_result *at, const char *claim, const char *what)
+{
+	const Hallmark__V1__Batch *b = at->frame.batch;
+	_cleanup_(buf_done) struct buf text = BUF_INIT(64 * 1024);
+
+	if (buf_printf(&text, "%s%" PRIu64 " of ", claim, b->sequence) == 0 &&
+	    text_escape(&text, bytes_of(b->host->name, strnlen(b->host->name, CHAIN_NAME_MAX))) == 0 && buf_printf(&text, ": %s", what) == 0 &&
+	    buf_byte(&text, '\0') == 0)
+		complain(v, at, (const char *)text.data);
+}
+
 static void complain_damage(struct verify *v, const struct frames_result *at)
 {
 	char what[200];
@@ -201,7 +213,8 @@ static int take_frame(struct verify *v, const struct frames_result *at)
 
 	r = frame_verify(f);
 	if (r <= 0) {
-		complain(v, at, r == 0 ? "bad signature" : "the signature could not be checked");
+		complain_frame(v, at, "what claims to be sequence ",
+			       r == 0 ? "bad signature" : "the signature could not be checked");
 		chain_note_trouble(v->chain, r == 0 ? CHAIN_BAD_SIGNATURE : CHAIN_UNCHECKED, f->size);
 		return 0;
 	}
@@ -209,7 +222,7 @@ static int take_frame(struct verify *v, const struct frames_result *at)
 	if (r < 0)
 		return r;
 	if (r == CHAIN_UNTRUSTED)
-		complain(v, at, "a frame of a key that is not trusted; its events are not shown");
+		complain_frame(v, at, "sequence ", "its key is not trusted; its events are not shown");
 	if (r != CHAIN_NEW)
 		return 0;
 	key = chain_fingerprint(v->chain, f);
@@ -219,7 +232,7 @@ static int take_frame(struct verify *v, const struct frames_result *at)
 	r = printer_frame(&v->printer, f, key, v->chain);
 	if (r != -EBADMSG)
 		return r;
-	complain(v, at, "signed, but its events cannot be decoded; none of them is shown");
+	complain_frame(v, at, "sequence ", "signed, but its events cannot be decoded; none of them is shown");
 	chain_note_bad_events(v->chain, f);
 	return 0;
 }
@@ -263,6 +276,8 @@ static int read_all(struct verify *v, char *const *paths, size_t n, const struct
 static int report(struct verify *v)
 {
 	struct printer *p = &v->printer;
+	/* foreign schemas are for events, and have no words for this */
+	enum format format = p->format == FORMAT_TEXT ? FORMAT_TEXT : FORMAT_JSON;
 	const struct chain_host *hosts;
 	size_t n;
 	int r;
@@ -272,12 +287,12 @@ static int report(struct verify *v)
 	if (r == 0 && p->format == FORMAT_TEXT && p->out.len > 0)
 		r = buf_str(&p->out, "\n");
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = report_host(&hosts[i], p->format, p->colour, &p->out);
+		r = report_host(&hosts[i], format, p->colour, &p->out);
 		if (r == 0)
 			r = printer_flush(p, false);
 	}
 	if (r == 0)
-		r = report_all(v->chain, p->format, p->colour, &p->out);
+		r = report_all(v->chain, format, p->colour, &p->out);
 	return r == 0 ? printer_flush(p, true) : r;
 }
 
@@ -326,7 +341,7 @@ const struct command command_verify = {
 		"Reads spools, directories of objects, files, or standard input (-): this host's spool\n"
 		"if there is no PATH. Checks every signature, finds what is missing, there twice or\n"
 		"forked, prints the events, then a report for each host key.\n\n"
-		"  --format FORMAT    text (default) or json: one object a line, those of the report\n"
+		"  --format FORMAT    text (default), json, ocsf or ecs: one object a line, those of the report\n"
 		"                     with a \"report\" key\n"
 		"  -q, --report-only  no events, only the report\n"
 		"  --trust FILE       keys to trust: public keys in PEM, or fingerprints (SHA256:…), one a\n"

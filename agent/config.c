@@ -8,6 +8,7 @@
 
 #include "agent/base/io.h"
 #include "agent/base/text.h"
+#include "collectors/exclude.h"
 
 #define DEFAULT_CONFIG HALLMARK_SYSCONFDIR "/hallmark.conf"
 #define CONFIG_MAX (256u * 1024)
@@ -67,6 +68,24 @@ static int parse_journal(const char *value, void *target)
 	return 0;
 }
 
+static int parse_bool(const char *value, void *target)
+{
+	return text_to_bool(value, target);
+}
+
+static int parse_unknown_users(const char *value, void *target)
+{
+	static const char *const names[] = { [UNKNOWN_USERS_KEEP] = "keep", [UNKNOWN_USERS_HASH] = "hash",
+					     [UNKNOWN_USERS_DROP] = "drop" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strcmp(value, names[i]) == 0) {
+			*(enum unknown_users *)target = (enum unknown_users)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int parse_path(const char *value, void *target)
 {
 	char *copy;
@@ -120,6 +139,36 @@ static int parse_paths(const char *value, void *target)
 	return 0;
 }
 
+/* One entry, behind those before it; an empty value takes all of them away. */
+static int parse_exclude(const char *value, void *target)
+{
+	char ***target_list = target, **list;
+	size_t n = 0;
+	int r;
+
+	if (value[0] == '\0') {
+		list_free(*target_list);
+		*target_list = calloc(1, sizeof **target_list);
+		return *target_list ? 0 : -ENOMEM;
+	}
+	r = exclusion_parse(value, &(struct exclusion){ 0 });
+	if (r < 0)
+		return r;
+	while ((*target_list)[n])
+		n++;
+	if (n == EXCLUDE_MAX)
+		return -E2BIG;
+	list = reallocarray(*target_list, n + 2, sizeof *list);
+	if (!list)
+		return -ENOMEM;
+	*target_list = list;
+	list[n] = strdup(value);
+	if (!list[n])
+		return -ENOMEM;
+	list[n + 1] = NULL;
+	return 0;
+}
+
 /* --- the options -------------------------------------------------------------------------------------- */
 
 static const struct option_row {
@@ -138,6 +187,10 @@ static const struct option_row {
 	ROW("Sources", "catch-up", parse_catch_up, catch_up_us, "all", "a span of time such as 1d, or all"),
 	ROW("Sources", "templates", parse_paths, template_directories,
 	    HALLMARK_DATADIR "/templates " HALLMARK_SYSCONFDIR "/templates", "absolute paths"),
+	ROW("Sources", "exclude", parse_exclude, exclude, "",
+	    "TAG, or TAG: BEGINNING-OF-A-TEMPLATE (and 64 of them at most)"),
+	ROW("Redaction", "secrets", parse_bool, secrets, "yes", "yes or no"),
+	ROW("Redaction", "unknown-users", parse_unknown_users, unknown_users, "keep", "keep, hash or drop"),
 	ROW("Spool", "cap", parse_size, spool_cap_bytes, "512M", "a size such as 512M, at least 32M"),
 	ROW("Pace", "commits-per-second", parse_rate, commits_per_second, "20", "a number from 1 to 1000"),
 	ROW("Pace", "checkpoint", parse_span, checkpoint_us, "5min", "a span of time from 1s to 1d"),
@@ -255,6 +308,7 @@ void config_done(struct config *c)
 	free(c->journal_directory);
 	list_free(c->files);
 	list_free(c->template_directories);
+	list_free(c->exclude);
 	free(c->state_directory);
 	free(c->run_directory);
 	free(c->acked_path);

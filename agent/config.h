@@ -8,6 +8,7 @@
 #define HALLMARK_AGENT_CONFIG_H
 
 #include "agent/base/buf.h"
+#include "collectors/redact.h"
 
 /* AUTO: the journal where it is persistent and carries auth messages, else the files; never both. */
 enum sources_mode { SOURCES_AUTO, SOURCES_JOURNAL, SOURCES_FILES, SOURCES_BOTH };
@@ -20,6 +21,11 @@ struct config {
 	char **files;            /* NULL-terminated */
 	uint64_t catch_up_us;    /* at the first start; UINT64_MAX: everything, 0: from now on */
 	char **template_directories;
+	char **exclude; /* NULL-terminated; each is an exclusion (collectors/exclude.h) */
+
+	/* [Redaction] */
+	bool secrets; /* are taken out */
+	enum unknown_users unknown_users;
 
 	/* [Spool] */
 	uint64_t spool_cap_bytes;

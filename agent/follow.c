@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "agent/base/io.h"
+#include "agent/scan.h"
 #include "agent/spool.h"
 
 #define SEGMENT_MAX (256u * 1024 * 1024)
@@ -33,6 +34,7 @@ struct follow {
 	ino_t inode;
 	struct buf data;
 	uint64_t data_offset, loaded_end;
+	uint64_t vain; /* bytes of the data that were taken apart in vain */
 
 	struct frame frame;
 	uint64_t sequence; /* of the last frame that was returned; 0: none yet */
@@ -141,6 +143,7 @@ static int load(struct follow *f, int fd, uint64_t segment, uint64_t offset, uin
 
 	buf_clear(&f->data);
 	f->data_offset = offset;
+	f->vain = 0;
 	if (end <= offset)
 		return 0;
 	r = buf_reserve(&f->data, end - offset);
@@ -157,21 +160,27 @@ static int load(struct follow *f, int fd, uint64_t segment, uint64_t offset, uin
 
 /* The next frame of the data whose signature holds, at or after `*offset` of the segment; that is then behind
  * the frame. False at the end of the data. */
-static bool find_frame(const struct follow *f, uint64_t *offset, struct frame *ret)
+static bool find_frame(struct follow *f, uint64_t *offset, struct frame *ret)
 {
 	struct bytes all = buf_bytes(&f->data);
 	size_t i = *offset - f->data_offset, len = 0;
 	const char *why;
 
-	for (; (i = frame_find(all, i)) < all.len; i++) {
-		if (frame_peek(bytes_from(all, i), &len) != FRAME_OK ||
-		    frame_open(bytes_of(all.data + i, len), ret, &why) < 0)
+	while ((i = frame_find(all, i)) < all.len) {
+		if (frame_peek(bytes_from(all, i), &len) != FRAME_OK) {
+			i++;
 			continue;
-		if (frame_verify(ret) == 1) {
-			*offset = f->data_offset + i + len;
-			return true;
 		}
-		frame_release(ret);
+		if (frame_open(bytes_of(all.data + i, len), ret, &why) == 0) {
+			if (frame_verify(ret) == 1) {
+				*offset = f->data_offset + i + len;
+				return true;
+			}
+			frame_release(ret);
+		}
+		/* a true one may begin within what only looks like a frame; but see scan.c */
+		f->vain += len;
+		i += f->vain <= SCAN_VAIN_FACTOR * (i + FRAME_MAX) ? 1 : len;
 	}
 	return false;
 }

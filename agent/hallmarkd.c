@@ -37,6 +37,7 @@ struct daemon {
 	char troubles[INTAKE_SOURCES_MAX][256]; /* what was last said of each source */
 
 	uint64_t last_commit_us; /* CLOCK_BOOTTIME */
+	uint64_t put_off_us;     /* until when a commit waits for lines that are held; 0: none are */
 	bool grown;              /* batches were full: there is memory to give back */
 	int opening_failed;             /* negative errno of the first try, 0: none failed */
 	uint64_t opening_failed_us;     /* CLOCK_BOOTTIME */
@@ -54,39 +55,60 @@ static int timer_at(sd_event_source *timer, uint64_t at_us)
 	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
+/* For `systemctl status`. Not with each commit: every word of it wakes the service manager. */
+static void daemon_say_status(const struct daemon *d)
+{
+	if (recorder_is_blocked(d->recorder))
+		(void)sd_notifyf(false, "STATUS=the spool takes nothing: %s",
+				 strerror(-recorder_blocked_reason(d->recorder)));
+	else
+		(void)sd_notifyf(false, "STATUS=reading %s; %" PRIu64 " events since the start",
+				 (const char *)d->sources.description.data, intake_counters(d->intake)->events);
+}
+
 /* Keeps quiet about a blocked spool but for the first time: the event that follows says how long it was. */
 static int daemon_commit(struct daemon *d, enum commit_kind kind)
 {
+	uint64_t batches = recorder_totals(d->recorder)->batches;
 	bool was_blocked = recorder_is_blocked(d->recorder);
 	int r = recorder_commit(d->recorder, kind);
 
 	if (r < 0)
 		return log_error_errno(r, "Cannot sign a batch");
+	d->put_off_us = 0;
+	/* all that was held is left out: that puts off no checkpoint */
+	if (r == COMMIT_DONE && recorder_totals(d->recorder)->batches == batches)
+		return 0;
 	d->last_commit_us = clock_boot_us();
 	if (r == COMMIT_BLOCKED) {
-		if (!was_blocked)
+		if (!was_blocked) {
 			log_warning_errno(recorder_blocked_reason(d->recorder),
 					  "The spool takes nothing, the sources wait until it does");
+			daemon_say_status(d);
+		}
 		return timer_at(d->retry, d->last_commit_us + RETRY_US);
 	}
 	if (was_blocked)
 		log_notice("The spool can be written again");
+	if (was_blocked || kind == COMMIT_CHECKPOINT)
+		daemon_say_status(d);
 	return timer_at(d->checkpoint, d->last_commit_us + d->config.checkpoint_us);
 }
 
-static uint64_t daemon_commit_due(const struct daemon *d)
-{
-	return d->last_commit_us + 1000000 / d->config.commits_per_second;
-}
-
-/* The first event after quiet is committed at once; a stream of them so many times a second. */
+/* The first event after quiet is committed at once; a stream of them so many times a second. A line that may be
+ * continued puts that off until it is due, though a stream of such lines does so only once. */
 static int daemon_commit_paced(struct daemon *d)
 {
-	if (event_writer_count(intake_writer(d->intake)) == 0)
+	uint64_t due = d->last_commit_us + 1000000 / d->config.commits_per_second, held_due = intake_due_us(d->intake);
+
+	if (held_due == 0 && event_writer_count(intake_writer(d->intake)) == 0)
 		return 0;
-	if (clock_boot_us() >= daemon_commit_due(d))
+	if (held_due == 0 || d->put_off_us == 0)
+		d->put_off_us = held_due;
+	due = MAX(due, d->put_off_us);
+	if (clock_boot_us() >= due)
 		return daemon_commit(d, COMMIT_EVENTS);
-	return timer_at(d->pace, daemon_commit_due(d));
+	return timer_at(d->pace, due);
 }
 
 /* --- reading ------------------------------------------------------------------------------------------ */
@@ -140,7 +162,7 @@ static int daemon_read(struct daemon *d)
 
 static void daemon_trim(struct daemon *d)
 {
-	if (!d->grown || event_writer_count(intake_writer(d->intake)) > 0)
+	if (!d->grown || event_writer_count(intake_writer(d->intake)) > 0 || intake_due_us(d->intake) > 0)
 		return;
 	d->grown = false;
 	recorder_trim(d->recorder);
@@ -156,15 +178,20 @@ static void daemon_print_summary(const struct daemon *d)
 	for (size_t i = 0; i < d->sources.n; i++)
 		printf("%s %s (%" PRIu64 ")", i > 0 ? "," : "", d->sources.list[i]->name, n->by_source[i + 1]);
 	printf(" and the agent itself (%" PRIu64 "), in %" PRIu64 " batches of together %" PRIu64
-	       " bytes; %" PRIu64 " lines that no template knew\n",
+	       " bytes; %" PRIu64 " lines that no template knew",
 	       n->by_source[0], t->batches, t->bytes, n->unknown);
+	if (d->config.exclude[0])
+		printf("; %" PRIu64 " left out", n->excluded);
+	printf("\n");
 	(void)fflush(stdout);
 }
 
 static int daemon_caught_up(struct daemon *d)
 {
-	int r = intake_own(d->intake, 0, OWN_STOPPED, (struct bytes[]){ LIT("caught up") });
+	int r = intake_settle(d->intake);
 
+	if (r >= 0)
+		r = intake_own(d->intake, 0, OWN_STOPPED, (struct bytes[]){ LIT("caught up") });
 	if (r >= 0)
 		r = daemon_commit(d, COMMIT_FAREWELL);
 	if (r < 0)
@@ -228,8 +255,16 @@ static int on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 	struct daemon *d = userdata;
 	int r = 0;
 
-	if (!recorder_is_blocked(d->recorder))
-		r = daemon_commit_paced(d);
+	if (recorder_is_blocked(d->recorder))
+		return 0;
+	if (intake_due_us(d->intake) > 0) {
+		/* journald tells of what it has written up to a quarter of a second late: the rest of a line that is held
+		 * may be there, though nobody said so */
+		for (size_t i = 0; i < d->sources.n && r >= 0; i++)
+			r = daemon_wake(d, i, false);
+		return r < 0 ? sd_event_exit(d->loop, r) : 0;
+	}
+	r = daemon_commit_paced(d);
 	if (r >= 0)
 		daemon_trim(d);
 	return r < 0 ? sd_event_exit(d->loop, r) : 0;
@@ -334,6 +369,7 @@ static int daemon_state_failed(struct daemon *d, int r)
 		return log_error_errno(r, "Another hallmarkd has %s", d->config.state_directory);
 	if (!d->opening_failed) {
 		log_error_errno(r, "Cannot open the state in %s", d->config.state_directory);
+		(void)sd_notifyf(false, "STATUS=cannot open the state in %s: %s", d->config.state_directory, strerror(-r));
 		d->opening_failed = r;
 		d->opening_failed_us = clock_boot_us();
 	}
@@ -353,13 +389,28 @@ static int daemon_say_opening_failed(struct daemon *d)
 			  (struct bytes[]){ bytes_str(seconds), bytes_str(strerror(-d->opening_failed)) });
 }
 
+/* The same on every start, so that what is read again after a crash is recorded as it was. */
+static int daemon_key_redaction(struct daemon *d)
+{
+	uint8_t key[DERIVED_KEY_SIZE];
+	int r = recorder_derive_key(d->recorder, "hallmark: names of unknown users", key);
+
+	if (r < 0)
+		return log_error_errno(r, "Cannot derive a key for redaction");
+	redactor_set_key(interpreter_redactor(d->interpreter), key);
+	explicit_bzero(key, sizeof key);
+	return 0;
+}
+
 static int daemon_start(struct daemon *d)
 {
 	int r = recorder_open(&d->config, &d->recorder);
 
 	if (r < 0)
 		return daemon_state_failed(d, r);
-	r = daemon_choose_sources(d);
+	r = daemon_key_redaction(d);
+	if (r >= 0)
+		r = daemon_choose_sources(d);
 	if (r < 0)
 		return r;
 	recorder_set_sources(d->recorder, d->intake, d->sources.list, d->sources.n);
@@ -374,6 +425,7 @@ static int daemon_start(struct daemon *d)
 	if (r < 0)
 		return log_error_errno(r, "Cannot begin");
 	log_info("reading %s; key %s", (const char *)d->sources.description.data, recorder_fingerprint(d->recorder));
+	daemon_say_status(d);
 	return 0;
 }
 
@@ -384,6 +436,8 @@ static int daemon_load_templates(struct daemon *d)
 	/* before the templates: the names of the fields in our own events must not want for room */
 	if (r >= 0)
 		r = intake_new(d->interpreter, &d->intake);
+	if (r >= 0)
+		interpreter_set_redaction(d->interpreter, !d->config.secrets, d->config.unknown_users);
 	for (char **directory = d->config.template_directories; *directory && r >= 0; directory++) {
 		_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
 
@@ -394,12 +448,16 @@ static int daemon_load_templates(struct daemon *d)
 			r = 0;
 		}
 	}
+	for (char **entry = d->config.exclude; *entry && r >= 0; entry++)
+		r = interpreter_exclude(d->interpreter, *entry);
 	if (r >= 0)
 		r = interpreter_ready(d->interpreter);
 	if (r < 0)
 		return log_error_errno(r, "Cannot load the templates");
 	if (template_set_count(interpreter_templates(d->interpreter)) == 0)
 		log_warning("There are no templates: every line will be an untyped log record");
+	if (d->config.secrets && redactor_count(interpreter_redactor(d->interpreter)) == 0)
+		log_warning("There are no redactions: secrets in commands will be recorded as they are");
 	return 0;
 }
 
@@ -427,6 +485,9 @@ static int daemon_setup_loop(struct daemon *d)
 		r = sd_event_add_signal(d->loop, NULL, SIGINT, on_stop, d);
 	if (r >= 0)
 		r = add_timer(d, &d->pace, on_pace, 1000);
+	/* what can be read comes first: it may be the rest of a line that is held */
+	if (r >= 0)
+		r = sd_event_source_set_priority(d->pace, SD_EVENT_PRIORITY_IDLE);
 	if (r >= 0)
 		r = add_timer(d, &d->retry, on_retry, 0);
 	if (r >= 0)

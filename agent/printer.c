@@ -37,7 +37,7 @@ int printer_flush(struct printer *p, bool now)
 }
 
 struct totals {
-	uint64_t events, unknown, losses;
+	uint64_t events, unknown, forged, losses;
 };
 
 static int count_events(const struct printer *p, const Hallmark__V1__Batch *b, struct totals *ret)
@@ -60,6 +60,7 @@ static int count_events(const struct printer *p, const Hallmark__V1__Batch *b, s
 			return -EBADMSG;
 		t.events++;
 		t.unknown += event_is_unknown(&e);
+		t.forged += e.meaning.kind == HALLMARK__V1__KIND__KIND_FORGED;
 		t.losses += e.meaning.kind == HALLMARK__V1__KIND__KIND_EVIDENCE_LOSS;
 	}
 	if (r == 0)
@@ -97,8 +98,10 @@ int printer_frame(struct printer *p, const struct frame *f, const char *fingerpr
 {
 	const Hallmark__V1__Batch *b = f->batch;
 	struct totals t = { 0 };
-	int r;
+	int r = c ? chain_note_excluded(c, f) : 0;
 
+	if (r < 0)
+		return r;
 	if (b->event_count == 0)
 		return b->events.len == 0 ? 0 : -EBADMSG;
 	r = events_expand(b, &p->plain);
@@ -107,6 +110,6 @@ int printer_frame(struct printer *p, const struct frame *f, const char *fingerpr
 	if (r < 0)
 		return r;
 	if (c)
-		chain_note_events(c, f, t.events, t.unknown);
+		chain_note_events(c, f, t.events, t.unknown, t.forged);
 	return p->quiet && t.losses == 0 && t.unknown == 0 ? 0 : print_events(p, f, fingerprint, c);
 }

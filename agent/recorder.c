@@ -275,6 +275,22 @@ static ProtobufCBinaryData binary(const void *data, size_t len)
 	return (ProtobufCBinaryData){ .data = (uint8_t *)(uintptr_t)data, .len = len };
 }
 
+/* Names what is left out; `items` and `list` have room for EXCLUDE_MAX. */
+static void batch_excluded(const struct intake *in, Hallmark__V1__Excluded *items, Hallmark__V1__Excluded **list,
+			   Hallmark__V1__Batch *batch)
+{
+	struct intake_excluded e = intake_excluded(in);
+
+	for (size_t i = 0; i < e.n; i++) {
+		hallmark__v1__excluded__init(&items[i]);
+		items[i].what = (char *)(uintptr_t)e.entries[i];
+		items[i].count = e.counts[i];
+		list[i] = &items[i];
+	}
+	batch->excluded = list;
+	batch->n_excluded = e.n;
+}
+
 /* Signs the events that the intake has, with these positions, into `frame`. */
 static int recorder_sign(struct recorder *rec, Hallmark__V1__Position **positions, size_t n_positions,
 			 uint32_t next_within_s, struct buf *frame)
@@ -282,6 +298,7 @@ static int recorder_sign(struct recorder *rec, Hallmark__V1__Position **position
 	struct event_writer *w = intake_writer(rec->intake);
 	Hallmark__V1__Batch batch = HALLMARK__V1__BATCH__INIT;
 	Hallmark__V1__Host host = HALLMARK__V1__HOST__INIT;
+	Hallmark__V1__Excluded items[EXCLUDE_MAX], *list[EXCLUDE_MAX];
 	int r;
 
 	host.name = rec->id.host;
@@ -297,6 +314,7 @@ static int recorder_sign(struct recorder *rec, Hallmark__V1__Position **position
 	batch.n_positions = n_positions;
 	batch.severity = event_writer_severity(w);
 	batch.event_count = (uint32_t)event_writer_count(w);
+	batch_excluded(rec->intake, items, list, &batch);
 	buf_clear(&rec->plain);
 	buf_clear(&rec->packed);
 	if (batch.event_count > 0) {
@@ -310,9 +328,11 @@ static int recorder_sign(struct recorder *rec, Hallmark__V1__Position **position
 	}
 	buf_clear(frame);
 	r = frame_seal(rec->id.key, &batch, frame, rec->digest);
-	if (r >= 0)
-		event_writer_reset(w);
-	return r;
+	if (r < 0)
+		return r;
+	event_writer_reset(w);
+	intake_excluded_reset(rec->intake);
+	return 0;
 }
 
 /* The interval that a batch announces: a checkpoint is due by then. 0 where it is the last one. */
@@ -437,6 +457,13 @@ static int recorder_unblock(struct recorder *rec)
 			  (struct bytes[]){ bytes_str(seconds), bytes_str(strerror(-reason)) });
 }
 
+static void recorder_tell_committed(struct recorder *rec)
+{
+	for (size_t i = 0; i < rec->n_collectors; i++)
+		if (rec->collectors[i]->ops->committed)
+			rec->collectors[i]->ops->committed(rec->collectors[i]);
+}
+
 /* Makes the pending frame durable: a commit_result, or an error. */
 static int recorder_append(struct recorder *rec)
 {
@@ -459,6 +486,8 @@ static int recorder_append(struct recorder *rec)
 	}
 	rec->pending = false;
 	r = recorder_advance(rec, &rec->frame, rec->digest);
+	if (r >= 0)
+		recorder_tell_committed(rec);
 	if (r >= 0 && rec->declared) {
 		rec->declared = false;
 		(void)spool_make_room(rec->spool, true, &(struct spool_lost){ 0 });
@@ -478,6 +507,9 @@ int recorder_commit(struct recorder *rec, enum commit_kind kind)
 			return r;
 	}
 	r = recorder_make_room(rec);
+	/* the positions are past what the intake holds */
+	if (r >= 0)
+		r = intake_settle(rec->intake);
 	if (r < 0)
 		return r;
 	if (kind == COMMIT_EVENTS && event_writer_count(intake_writer(rec->intake)) == 0)
@@ -516,4 +548,9 @@ const struct recorder_totals *recorder_totals(const struct recorder *rec)
 const char *recorder_fingerprint(const struct recorder *rec)
 {
 	return rec->id.fingerprint;
+}
+
+int recorder_derive_key(const struct recorder *rec, const char *label, uint8_t ret[static DERIVED_KEY_SIZE])
+{
+	return signing_key_derive(rec->id.key, label, ret);
 }

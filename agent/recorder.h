@@ -16,6 +16,7 @@
 #include "agent/config.h"
 #include "agent/spool.h"
 #include "collectors/collector.h"
+#include "proto/envelope.h"
 
 struct recorder;
 
@@ -57,5 +58,7 @@ struct recorder_totals {
 };
 const struct recorder_totals *recorder_totals(const struct recorder *rec);
 const char *recorder_fingerprint(const struct recorder *rec);
+/* A secret of this host's, see signing_key_derive(). */
+int recorder_derive_key(const struct recorder *rec, const char *label, uint8_t ret[static DERIVED_KEY_SIZE]);
 
 #endif

@@ -77,12 +77,16 @@ int report_exit(const struct chain *c)
 	size_t n;
 	const struct chain_host *hosts = chain_hosts(c, &n);
 	int code = n > 0 ? EXIT_YES : EXIT_UNKNOWN;
+	size_t absent = 0;
 
 	for (size_t i = 0; i < n; i++)
 		code = worse(code, host_exit(&hosts[i]));
 	for (size_t i = 0; i < CHAIN_TROUBLE_MAX; i++)
 		if (s[i].count > 0)
 			code = worse(code, troubles[i].exit);
+	/* a tail that is cut is overdue: so is one that is cut at the head */
+	if (chain_asked(c)->as_of && chain_absent(c, &absent))
+		code = EXIT_NO;
 	return code;
 }
 
@@ -167,6 +171,17 @@ static void put_losses(struct page *p, const struct chain_host *h)
 	}
 }
 
+/* Also what left nothing out so far: it says what this host would not report. */
+static void put_excluded(struct page *p, const struct chain_host *h)
+{
+	put_count(p, "left out", h->excluded);
+	for (size_t i = 0; i < h->n_exclusions; i++) {
+		put(p, "    ");
+		put_foreign(p, h->exclusions[i].what);
+		put(p, ": %" PRIu64 "\n", h->exclusions[i].lines);
+	}
+}
+
 static void put_ends(struct page *p, const struct chain_host *h)
 {
 	put_label(p, "begins");
@@ -219,8 +234,10 @@ static void put_host(struct page *p, const struct chain_host *h, bool colour)
 		put(p, "not counted: the key is not trusted\n");
 	} else {
 		put_count(p, "events", h->events);
+		put_count(p, "forged lines", h->forged);
 		put_unknown(p, h);
 		put_losses(p, h);
+		put_excluded(p, h);
 	}
 	put_list(p, "gaps", &h->gaps, h->gaps.sequences == 1 ? "frame is missing" : "frames are missing");
 	put_list(p, "chain breaks", &h->breaks, h->breaks.sequences == 1 ? "frame" : "frames");
@@ -235,26 +252,37 @@ static void put_host(struct page *p, const struct chain_host *h, bool colour)
 	put(p, "\n");
 }
 
-static size_t trusted_seen(const struct chain_host *hosts, size_t n)
+static size_t count_absent(const struct chain *c)
 {
-	size_t seen = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		seen += hosts[i].trusted;
-	return seen;
+	for (size_t i = 0; chain_absent(c, &i);)
+		n++;
+	return n;
+}
+
+static void put_absent(struct page *p, const struct chain *c)
+{
+	size_t n = count_absent(c), i = 0;
+
+	if (n == 0)
+		return;
+	put(p, "%s%zu of the %zu trusted keys have no frames here:", chain_asked(c)->as_of ? "overdue: " : "note: ", n,
+	    chain_asked(c)->n_trusted);
+	for (size_t listed = 0; listed < MIN(n, (size_t)CHAIN_LISTED_MAX); listed++)
+		put(p, " %s", chain_absent(c, &i));
+	if (n > CHAIN_LISTED_MAX)
+		put(p, ", and %zu more", n - CHAIN_LISTED_MAX);
+	put(p, "\n");
 }
 
 static void put_all(struct page *p, const struct chain *c, bool colour)
 {
 	const struct chain_stranger *s = chain_troubles(c);
-	const struct chain_options *o = chain_asked(c);
-	size_t n, seen;
-	const struct chain_host *hosts = chain_hosts(c, &n);
+	size_t n;
 
-	seen = trusted_seen(hosts, n);
-	if (o->trust_given && seen < o->n_trusted)
-		put(p, "note: %zu of the %zu trusted keys have no frames here\n", o->n_trusted - seen,
-		    o->n_trusted);
+	(void)chain_hosts(c, &n);
+	put_absent(p, c);
 	put_verdict(p, "verify: ", report_exit(c), colour);
 	put(p, ", %zu host key%s", n, n == 1 ? "" : "s");
 	if (n == 0)
@@ -356,6 +384,22 @@ static void json_programs(struct page *p, const struct chain_host *h)
 	p->first = false;
 }
 
+static void json_excluded(struct page *p, const struct chain_host *h)
+{
+	json_number(p, "excluded", h->excluded);
+	json_key(p, "exclusions");
+	put(p, "[");
+	for (size_t i = 0; i < h->n_exclusions; i++) {
+		put(p, i > 0 ? ",{" : "{");
+		p->first = true;
+		json_string(p, "what", h->exclusions[i].what);
+		json_number(p, "lines", h->exclusions[i].lines);
+		put(p, "}");
+	}
+	put(p, "]");
+	p->first = false;
+}
+
 static void json_host(struct page *p, const struct chain_host *h)
 {
 	const char *between = "";
@@ -383,6 +427,7 @@ static void json_host(struct page *p, const struct chain_host *h)
 	json_number(p, "runs", h->runs);
 	json_number(p, "runs_without_farewell", h->runs_cut);
 	json_number(p, "events", h->events);
+	json_number(p, "forged", h->forged);
 	json_number(p, "unknown", h->unknown);
 	json_programs(p, h);
 	json_number(p, "duplicates", h->duplicates);
@@ -392,21 +437,34 @@ static void json_host(struct page *p, const struct chain_host *h)
 	json_list(p, "breaks", &h->breaks);
 	json_list(p, "forks", &h->forks);
 	json_losses(p, h);
+	json_excluded(p, h);
 	put(p, "}\n");
+}
+
+static void json_absent(struct page *p, const struct chain *c)
+{
+	const char *key, *between = "";
+	size_t i = 0;
+
+	json_key(p, "trusted_without_frames");
+	put(p, "[");
+	for (; (key = chain_absent(c, &i)); between = ",")
+		put(p, "%s\"%s\"", between, key);
+	put(p, "]");
 }
 
 static void json_all(struct page *p, const struct chain *c)
 {
 	const struct chain_stranger *s = chain_troubles(c);
 	size_t n;
-	const struct chain_host *hosts = chain_hosts(c, &n);
 
+	(void)chain_hosts(c, &n);
 	json_begin(p, "all");
 	json_string(p, "verdict", exit_words[report_exit(c)]);
 	json_number(p, "exit", (unsigned)report_exit(c));
 	json_number(p, "hosts", n);
 	if (chain_asked(c)->trust_given)
-		json_number(p, "trusted_without_frames", chain_asked(c)->n_trusted - trusted_seen(hosts, n));
+		json_absent(p, c);
 	for (size_t i = 0; i < CHAIN_TROUBLE_MAX; i++)
 		json_number(p, troubles[i].word, s[i].count);
 	json_number(p, "damage_bytes", s[CHAIN_DAMAGE].bytes);

@@ -78,6 +78,20 @@ static int sources_choose_auto(struct sources *s, const struct config *config)
 	return -ENOENT;
 }
 
+/* Always, and last: it is no choice, so it is not described. */
+static int sources_add_inbox(struct sources *s, const struct config *config)
+{
+	struct collector *c;
+	size_t described = s->description.len;
+	int r = inbox_new(config->state_directory, &c);
+
+	if (r >= 0)
+		r = sources_add(s, c);
+	if (r >= 0)
+		s->description.len = described;
+	return r;
+}
+
 int sources_choose(const struct config *config, struct sources *ret)
 {
 	struct sources s = { .description = BUF_INIT(4096), .reason = BUF_INIT(1024) };
@@ -99,6 +113,8 @@ int sources_choose(const struct config *config, struct sources *ret)
 			r = sources_add_files(&s, config);
 		break;
 	}
+	if (r >= 0)
+		r = sources_add_inbox(&s, config);
 	if (r >= 0)
 		r = buf_byte(&s.description, '\0');
 	if (r >= 0 || r == -ENOENT)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which collectors there are: what the configuration names, or, where it says auto, what this host has. */
+/* Which collectors there are: what the configuration names, or, where it says auto, what this host has; and always
+ * the inbox, last. */
 #ifndef HALLMARK_AGENT_SOURCES_H
 #define HALLMARK_AGENT_SOURCES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one interface of everything that is read from: a log file with its rotations, the journal.
+ * The one interface of everything that is read from: a log file with its rotations, the journal, the inbox.
  *
  * A collector is started with the position that the last durable batch names (or NULL), says through a
  * file descriptor that there may be more, hands lines to the intake, and tells its position when a batch
@@ -9,7 +9,7 @@
  *
  *     collector->ops->start(c, position)
  *     loop:  poll(fd) → wake(c); while (read(c, in, budget) == COLLECTOR_MORE) …
- *     batch closed:  position(c, &p)
+ *     batch closed:  position(c, &p);   batch durable: committed(c)
  */
 #ifndef HALLMARK_COLLECTORS_COLLECTOR_H
 #define HALLMARK_COLLECTORS_COLLECTOR_H
@@ -30,7 +30,7 @@ struct collector_start {
 
 struct collector {
 	const struct collector_ops *ops;
-	const char *name; /* Position.source; a path, or "journal" */
+	const char *name; /* Position.source; a path, "journal" or "inbox" */
 	uint32_t source;  /* struct origin's source; set by whoever owns the list */
 };
 
@@ -49,6 +49,8 @@ struct collector_ops {
 	int (*read)(struct collector *c, struct intake *in, size_t budget);
 	/* Fills `ret`, which is initialised; what it points to stays the collector's, valid until its next call. */
 	int (*position)(struct collector *c, Hallmark__V1__Position *ret);
+	/* The batch with the position that was told last is durable. NULL for a source that need not know. */
+	void (*committed)(struct collector *c);
 	/* One sentence for a person where something cannot be read, with the reason; NULL where all is well. */
 	const char *(*trouble)(struct collector *c);
 	struct collector *(*free)(struct collector *c); /* returns NULL */
@@ -59,5 +61,8 @@ int logfile_new(const char *path, struct collector **ret);
 
 /* journald. `directory` NULL: this host's own journal. `all`: every entry; else what journal_selects() takes. */
 int journal_new(const char *directory, bool all, struct collector **ret);
+
+/* The inbox in the state directory, which need not be there: what other parts of hallmark hand in. */
+int inbox_new(const char *state_directory, struct collector **ret);
 
 #endif

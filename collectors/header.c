@@ -317,6 +317,16 @@ static bool read_tag(const struct reader *r, size_t begin, struct parts *ret)
 	return true;
 }
 
+/* "-- alice[17]: ", also behind one more blank: an old login, whose tag is the name that was typed. */
+static bool read_login_tag(const struct reader *r, size_t begin, struct parts *ret)
+{
+	begin += peek(r, begin) == ' ';
+	if (!bytes_starts(slice(r, MIN(begin, r->len), r->len), LIT("-- ")) || !read_tag(r, begin + 3, ret))
+		return false;
+	ret->program = LIT("login");
+	return true;
+}
+
 /* "[ID 800047 auth.info] " */
 static void skip_solaris_id(const struct reader *r, struct parts *parts)
 {
@@ -347,7 +357,8 @@ static void read_host_and_tag(const struct reader *r, struct parts *ret)
 	if (!read_tag(r, r->at, ret) && end > r->at && peek(r, end) == ' ') {
 		ret->host = slice(r, r->at, end);
 		ret->end = end + 1;
-		(void)read_tag(r, end + 1, ret);
+		if (!read_login_tag(r, end + 1, ret))
+			(void)read_tag(r, end + 1, ret);
 	}
 	skip_solaris_id(r, ret);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "agent/base/clock.h"
+#include "collectors/joiner.h"
 
 /* Foreign text in an event of our own (a path, an error) is cut to this. */
 #define OWN_VALUE_MAX 1024u
@@ -38,6 +39,10 @@ static const struct {
 	[OWN_SPOOL_CUT] = { "{bytes} bytes after the last whole frame of the spool were cut off",
 			    { .kind = HALLMARK__V1__KIND__KIND_INTEGRITY, .activity = "spool_cut",
 			      .severity = HALLMARK__V1__SEVERITY__SEVERITY_LOW } },
+	[OWN_SUBMISSION_REFUSED] = { "the submission {submission} was refused: {reason}; SHA-256 {sha256}",
+				     { .kind = HALLMARK__V1__KIND__KIND_LIFECYCLE, .activity = "submission_refused",
+				       .outcome = HALLMARK__V1__OUTCOME__OUTCOME_FAILURE,
+				       .severity = HALLMARK__V1__SEVERITY__SEVERITY_HIGH } },
 };
 
 static const char loss_text[] =
@@ -61,9 +66,12 @@ struct intake {
 	struct interpreter *interpreter;
 	struct event_writer *writer;
 	struct header_clock clock;
+	struct joiner *joiner;
+	uint64_t excluded[EXCLUDE_MAX]; /* lines, by entry, since the batch before */
+	bool redacted;                  /* the last line that became an event */
 	struct own_wording own[OWN_EVENT_MAX];
 	struct own_wording loss;
-	struct buf text; /* of the own event that is being written */
+	struct buf text; /* of the event that is being put together from its wording */
 	struct intake_counters counters;
 };
 
@@ -107,9 +115,11 @@ int intake_new(struct interpreter *interpreter, struct intake **ret)
 	if (!in)
 		return -ENOMEM;
 	in->interpreter = interpreter;
-	in->text = (struct buf)BUF_INIT(16 * 1024);
+	in->text = (struct buf)BUF_INIT(EVENT_RAW_MAX);
 	in->clock.now_us = clock_wall_us();
 	r = event_writer_new(&in->writer);
+	if (r >= 0)
+		r = joiner_new(&in->joiner);
 	for (size_t i = 0; r >= 0 && i < OWN_EVENT_MAX; i++)
 		r = own_wording_init(&in->own[i], own_events[i].text, &own_events[i].meaning);
 	if (r >= 0)
@@ -124,6 +134,7 @@ struct intake *intake_free(struct intake *in)
 {
 	if (in) {
 		event_writer_free(in->writer);
+		joiner_free(in->joiner);
 		buf_done(&in->text);
 		free(in);
 	}
@@ -159,39 +170,178 @@ static int intake_add(struct intake *in, const struct origin *origin, int64_t ti
 	return INTAKE_OK;
 }
 
-static int intake_message(struct intake *in, const struct origin *origin, int64_t time_us, uint32_t pid,
-			  struct bytes message)
+/* --- lines, and those that are held -------------------------------------------------------------------- */
+
+/* What a line may grow to while it is held: a first part is taken into a batch that has so much room. */
+#define GROWTH_MAX (2 * EVENT_RAW_MAX)
+
+/* Whether another event, of lines and texts of `len` bytes, fits beside what is held. Where nothing is, the writer
+ * has the word. */
+static bool intake_fits(const struct intake *in, size_t len)
+{
+	size_t held = joiner_count(in->joiner);
+
+	return held == 0 || event_writer_has_room(in->writer, held + 1, joiner_bytes(in->joiner) + len);
+}
+
+/* Whether a held line has grown, by what stands for its secrets, into the room that is kept for the others. */
+static bool intake_is_crowded(const struct intake *in, const struct joiner_line *line, size_t len)
+{
+	return len > line->message.len &&
+	       !event_writer_has_room(in->writer, joiner_count(in->joiner),
+				      joiner_bytes(in->joiner) + (len - line->message.len));
+}
+
+/* A template with kilobytes of words, or much that stands for secrets, at the end of a batch: the held line is there,
+ * though untyped and no longer than it was. */
+static int intake_put_untyped(struct intake *in, const struct joiner_line *line, const struct interpretation *i)
+{
+	struct bytes message = bytes_of(i->message.data, MIN(i->message.len, line->message.len));
+	struct wording *wording = template_vary(interpreter_templates(in->interpreter), &wording_unknown,
+						i->varieties & ~(unsigned)VARIETY_REPEATED);
+
+	if (!wording)
+		return -ENOMEM;
+	return intake_add(in, &line->origin, line->time_us, line->pid, message, wording, &message);
+}
+
+/* Makes a line an event. `held`: it was, and a place is kept for it. */
+static int intake_put(struct intake *in, const struct joiner_line *line, bool held)
 {
 	struct interpretation i;
-	int r = interpret(in->interpreter, origin, time_us, message, &i);
+	int r;
 
-	return r < 0 ? r : intake_add(in, origin, time_us, pid, i.message, i.wording, i.values);
+	r = interpret(in->interpreter, &line->origin, line->time_us, line->message, line->joined ? VARIETY_JOINED : 0, &i);
+	if (r < 0)
+		return r;
+	if (i.excluded >= 0) {
+		in->excluded[i.excluded]++;
+		in->counters.excluded++;
+		return INTAKE_OK;
+	}
+	in->redacted = i.message.data != line->message.data;
+	r = held && intake_is_crowded(in, line, i.message.len) ? INTAKE_FULL :
+		    intake_add(in, &line->origin, line->time_us, line->pid, i.message, i.wording, i.values);
+	return r == INTAKE_FULL && held ? intake_put_untyped(in, line, &i) : r;
+}
+
+static int intake_let_go(struct intake *in, const struct joiner_line *held)
+{
+	int r = intake_put(in, held, true);
+
+	if (r == INTAKE_OK)
+		joiner_drop(in->joiner, held);
+	return r == INTAKE_FULL ? -EMSGSIZE : r;
+}
+
+int intake_settle(struct intake *in)
+{
+	const struct joiner_line *held;
+	int r = INTAKE_OK;
+
+	while (r == INTAKE_OK && (held = joiner_oldest(in->joiner)))
+		r = intake_let_go(in, held);
+	return r;
+}
+
+uint64_t intake_due_us(const struct intake *in)
+{
+	return joiner_due_us(in->joiner);
+}
+
+static int intake_hold(struct intake *in, const struct joiner_line *line)
+{
+	size_t len = joiner_bytes(in->joiner) + joiner_line_size(line) + GROWTH_MAX;
+	int r;
+
+	if (!event_writer_has_room(in->writer, joiner_count(in->joiner) + 1, len))
+		return INTAKE_FULL;
+	r = joiner_hold(in->joiner, line, clock_boot_us());
+	return r < 0 ? r : INTAKE_OK;
+}
+
+/* `whole`: it was not cut. */
+static int intake_message(struct intake *in, const struct joiner_line *line, bool whole)
+{
+	const struct joiner_line *out;
+	int r;
+
+	if (!joiner_concerns(in->joiner, line->origin.program))
+		return intake_put(in, line, false);
+	if (!intake_fits(in, joiner_line_size(line)))
+		return INTAKE_FULL;
+	while ((r = joiner_look(in->joiner, line, whole, &out)) == JOINER_OUT) {
+		r = intake_let_go(in, out);
+		if (r < 0)
+			return r;
+	}
+	if (r == JOINER_FIRST)
+		return intake_hold(in, line);
+	if (r == JOINER_OTHER)
+		return intake_put(in, line, false);
+	return r < 0 ? r : INTAKE_OK;
+}
+
+struct intake_excluded intake_excluded(const struct intake *in)
+{
+	struct intake_excluded e = { .counts = in->excluded };
+
+	e.entries = interpreter_excluded(in->interpreter, &e.n);
+	return e;
+}
+
+void intake_excluded_reset(struct intake *in)
+{
+	memset(in->excluded, 0, sizeof in->excluded);
+}
+
+/* --- what the agent says itself ------------------------------------------------------------------------ */
+
+/* The message that a wording and its values make; it lives until the next one. */
+static int intake_compose(struct intake *in, const struct wording *w, const struct bytes *values, struct bytes *ret)
+{
+	int r = 0;
+
+	buf_clear(&in->text);
+	for (size_t i = 0; i < w->n_fields && r >= 0; i++) {
+		r = buf_append(&in->text, w->literals[i]);
+		if (r >= 0)
+			r = buf_append(&in->text, values[i]);
+	}
+	if (r >= 0)
+		r = buf_append(&in->text, w->literals[w->n_fields]);
+	if (r >= 0)
+		*ret = buf_bytes(&in->text);
+	return r;
 }
 
 static int intake_wording(struct intake *in, uint32_t source, struct own_wording *o, const struct bytes *values)
 {
 	struct origin origin = { .source = source, .program = LIT("hallmark"), .provenance = PROVENANCE_NONE };
-	struct bytes cut[OWN_FIELDS_MAX];
-	size_t n = o->wording.n_fields;
-	int r = 0;
+	struct bytes cut[OWN_FIELDS_MAX], message;
+	int r;
 
-	buf_clear(&in->text);
-	for (size_t i = 0; i < n && r >= 0; i++) {
+	for (size_t i = 0; i < o->wording.n_fields; i++)
 		cut[i] = bytes_of(values[i].data, MIN(values[i].len, OWN_VALUE_MAX));
-		r = buf_append(&in->text, o->literals[i]);
-		if (r >= 0)
-			r = buf_append(&in->text, cut[i]);
-	}
-	if (r >= 0)
-		r = buf_append(&in->text, o->literals[n]);
+	r = intake_compose(in, &o->wording, cut, &message);
 	if (r < 0)
 		return r;
-	return intake_add(in, &origin, clock_wall_us(), (uint32_t)getpid(), buf_bytes(&in->text), &o->wording, cut);
+	if (!intake_fits(in, message.len))
+		return INTAKE_FULL;
+	return intake_add(in, &origin, clock_wall_us(), (uint32_t)getpid(), message, &o->wording, cut);
 }
 
 int intake_own(struct intake *in, uint32_t source, enum own_event which, const struct bytes *values)
 {
 	return intake_wording(in, source, &in->own[which], values);
+}
+
+bool intake_owns_activity(const char *activity)
+{
+	for (size_t i = 0; i < OWN_EVENT_MAX; i++)
+		if (strcmp(own_events[i].meaning.activity, activity) == 0)
+			return true;
+	return strcmp(loss_meaning.activity, activity) == 0;
 }
 
 int intake_loss(struct intake *in, uint32_t source, const struct loss *loss)
@@ -209,14 +359,17 @@ int intake_loss(struct intake *in, uint32_t source, const struct loss *loss)
 	return r;
 }
 
-/* What was cut off a line that is too long is a loss like any other; its digest says what the line was. */
+/* What was cut off a line that is too long is a loss like any other; its digest says what the line was, unless
+ * somebody could try passwords by it. */
 static int intake_cut(struct intake *in, uint32_t source, const struct long_line *longer)
 {
 	_cleanup_(buf_done) struct buf detail = BUF_INIT(256);
 	int r;
 
-	r = buf_printf(&detail, "a line of %" PRIu64 " bytes was cut; SHA-256 of the whole line is ", longer->length);
-	for (size_t i = 0; r >= 0 && i < sizeof longer->digest; i++)
+	r = buf_printf(&detail, "a line of %" PRIu64 " bytes was cut; ", longer->length);
+	if (r >= 0)
+		r = buf_str(&detail, in->redacted ? "it is redacted" : "SHA-256 of the whole line is ");
+	for (size_t i = 0; r >= 0 && !in->redacted && i < sizeof longer->digest; i++)
 		r = buf_printf(&detail, "%02x", longer->digest[i]);
 	if (r >= 0)
 		r = buf_byte(&detail, '\0');
@@ -231,8 +384,12 @@ static int intake_cut(struct intake *in, uint32_t source, const struct long_line
 /* A cut line and the loss that goes with it belong into one batch: there has to be room for both. */
 static bool intake_has_room_for_cut(const struct intake *in)
 {
+	if (joiner_count(in->joiner) > 0)
+		return intake_fits(in, 4 * EVENT_RAW_MAX);
 	return event_writer_count(in->writer) == 0 || event_writer_size(in->writer) < 4 * EVENT_RAW_MAX;
 }
+
+/* --- the collectors' lines ----------------------------------------------------------------------------- */
 
 int intake_line(struct intake *in, uint32_t source, struct bytes line, const struct long_line *longer,
 		int64_t since_us)
@@ -250,31 +407,69 @@ int intake_line(struct intake *in, uint32_t source, struct bytes line, const str
 		p.time_us = clock_wall_us();
 	else if (since_us > 0 && p.time_us < since_us)
 		return INTAKE_OK;
-	struct origin origin = {
-		.source = source,
-		.program = p.program,
-		.host = p.host,
-		.has_header = true,
-		.header = p.header,
-		.provenance = PROVENANCE_NONE,
+	struct joiner_line message = {
+		.origin = { .source = source,
+			    .program = p.program,
+			    .host = p.host,
+			    .has_header = true,
+			    .header = p.header,
+			    .provenance = PROVENANCE_NONE },
+		.time_us = p.time_us,
+		.pid = p.pid,
+		.message = p.message,
 	};
-	r = intake_message(in, &origin, p.time_us, p.pid, p.message);
+	r = intake_message(in, &message, !longer);
 	return r == INTAKE_OK && longer ? intake_cut(in, source, longer) : r;
 }
 
 int intake_entry(struct intake *in, uint32_t source, const struct journal_entry *e)
 {
-	struct origin origin = {
-		.source = source,
-		.program = e->program,
-		.host = e->host,
-		.has_provenance = true,
-		.provenance = e->provenance,
+	struct joiner_line line = {
+		.origin = { .source = source,
+			    .program = e->program,
+			    .host = e->host,
+			    .has_provenance = true,
+			    .provenance = e->provenance },
+		.time_us = e->time_us,
+		.pid = e->pid,
+		.message = e->message,
 	};
 	int r;
 
 	if (e->longer && !intake_has_room_for_cut(in))
 		return INTAKE_FULL;
-	r = intake_message(in, &origin, e->time_us, e->pid, e->message);
+	r = intake_message(in, &line, !e->longer);
 	return r == INTAKE_OK && e->longer ? intake_cut(in, source, e->longer) : r;
+}
+
+/* --- what others hand in ------------------------------------------------------------------------------- */
+
+/* A submission's bytes stand in the batch no longer than in the file, but for some numbers of each event and a head
+ * of each column: twice its size is enough for any. Few events before it: so the raw lines do not add up either. */
+bool intake_has_room_for_submission(const struct intake *in)
+{
+	size_t n = event_writer_count(in->writer), held = joiner_count(in->joiner);
+
+	return n + held == 0 ||
+	       (n < SUBMISSION_EVENTS_MAX &&
+		event_writer_has_room(in->writer, held + 1, joiner_bytes(in->joiner) + 2 * SUBMISSION_SIZE_MAX));
+}
+
+int intake_submission(struct intake *in, uint32_t source, struct bytes program, const struct submission *s)
+{
+	struct origin origin = { .source = source, .program = program, .provenance = PROVENANCE_NONE };
+
+	if (!intake_has_room_for_submission(in))
+		return INTAKE_FULL;
+	for (size_t i = 0; i < s->n_events; i++) {
+		const struct submitted *e = &s->events[i];
+		struct bytes message;
+		int r = intake_compose(in, e->wording, e->values, &message);
+
+		if (r >= 0)
+			r = intake_add(in, &origin, e->time_us, 0, message, e->wording, e->values);
+		if (r != INTAKE_OK)
+			return r < 0 ? r : -EMSGSIZE; /* half of it is counted: not to be gone on from */
+	}
+	return INTAKE_OK;
 }

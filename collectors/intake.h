@@ -2,12 +2,17 @@
 /*
  * Where the collectors' lines become events: header, template, columns of the batch that is being
  * filled. The one way into a batch, and the only place that counts.
+ *
+ * A line that others may continue (joiner.h) is held, though its collector's position has moved past it. So
+ * intake_settle() comes before any batch is closed and positions are taken: what is held goes into that very batch,
+ * where room is kept for it. Whoever closes batches waits for intake_due_us() where he can.
  */
 #ifndef HALLMARK_COLLECTORS_INTAKE_H
 #define HALLMARK_COLLECTORS_INTAKE_H
 
 #include "collectors/header.h"
 #include "collectors/interpret.h"
+#include "proto/submission.h"
 
 struct intake;
 
@@ -39,7 +44,7 @@ struct event_writer *intake_writer(struct intake *in);
 /* Counted since the intake was made. */
 #define INTAKE_SOURCES_MAX 64u
 struct intake_counters {
-	uint64_t events, unknown, losses;
+	uint64_t events, unknown, losses, excluded;
 	uint64_t by_source[INTAKE_SOURCES_MAX];
 };
 const struct intake_counters *intake_counters(const struct intake *in);
@@ -65,6 +70,20 @@ int intake_entry(struct intake *in, uint32_t source, const struct journal_entry 
 
 int intake_loss(struct intake *in, uint32_t source, const struct loss *loss);
 
+/* Puts what is held into the batch: INTAKE_OK, or a negative errno. */
+int intake_settle(struct intake *in);
+/* When the oldest line that is held is due (CLOCK_BOOTTIME); 0: none is. */
+uint64_t intake_due_us(const struct intake *in);
+
+/* What the configuration leaves out, and how many lines of it since intake_excluded_reset(). */
+struct intake_excluded {
+	const char *const *entries;
+	const uint64_t *counts;
+	size_t n;
+};
+struct intake_excluded intake_excluded(const struct intake *in);
+void intake_excluded_reset(struct intake *in);
+
 /* What the agent has to say of itself: which entry of own_events[] in intake.c, and its fields' values in
  * the order of its text. */
 enum own_event {
@@ -75,8 +94,16 @@ enum own_event {
 	OWN_SOURCE_STATE,    /* source, state ("unreadable", "readable", "missing", "found"), reason */
 	OWN_SPOOL_TROUBLE,   /* seconds, reason: the spool could not be written, and can again */
 	OWN_SPOOL_CUT,       /* bytes that were no frame behind the spool's last frame */
+	OWN_SUBMISSION_REFUSED, /* its directory and name, reason, SHA-256 in hexadecimal or nothing */
 	OWN_EVENT_MAX
 };
 int intake_own(struct intake *in, uint32_t source, enum own_event which, const struct bytes *values);
+/* Whether it is the activity of an event of the agent's own, which nobody else may claim. */
+bool intake_owns_activity(const char *activity);
+
+/* What another part of hallmark handed in, in that program's name: all of its events, or none. It is recorded as
+ * it is: no template, no redaction. Never INTAKE_FULL if there was room for one, whatever its size. */
+bool intake_has_room_for_submission(const struct intake *in);
+int intake_submission(struct intake *in, uint32_t source, struct bytes program, const struct submission *s);
 
 #endif

@@ -14,6 +14,7 @@ enum field {
 	FIELD_EXE,
 	FIELD_UNIT,
 	FIELD_BOOT_ID,
+	FIELD_MACHINE_ID,
 	FIELD_MESSAGE_ID,
 	FIELD_PID,
 	FIELD_UID,
@@ -39,6 +40,7 @@ static const struct {
 	[FIELD_EXE] = { LIT("_EXE="), 4096 },
 	[FIELD_UNIT] = { LIT("_SYSTEMD_UNIT="), 512 },
 	[FIELD_BOOT_ID] = { LIT("_BOOT_ID="), 64 },
+	[FIELD_MACHINE_ID] = { LIT("_MACHINE_ID="), 64 },
 	[FIELD_MESSAGE_ID] = { LIT("MESSAGE_ID="), 64 },
 	[FIELD_PID] = { LIT("_PID="), 32 },
 	[FIELD_UID] = { LIT("_UID="), 32 },
@@ -119,6 +121,17 @@ static struct bytes to_id(struct bytes b, uint8_t id[static 16])
 		return BYTES_NONE;
 	memcpy(id, parsed.bytes, sizeof parsed.bytes);
 	return bytes_of(id, sizeof parsed.bytes);
+}
+
+/* A journal that was copied here has its own machine's uids. */
+static bool is_own_machine(struct bytes id)
+{
+	static char own[SD_ID128_STRING_MAX];
+	sd_id128_t machine;
+
+	if (own[0] == '\0' && sd_id128_get_machine(&machine) == 0)
+		sd_id128_to_string(machine, own);
+	return id.len > 0 && bytes_eq(id, bytes_str(own));
 }
 
 /* The first number in "Missed 17 kernel messages", for which there is no field. */
@@ -232,6 +245,7 @@ static void fill_entry(struct journal_record *rec, const struct bytes v[static F
 		.comm = v[FIELD_COMM],
 		.unit = v[FIELD_UNIT],
 		.message_id = to_id(v[FIELD_MESSAGE_ID], rec->message_id),
+		.own_machine = is_own_machine(v[FIELD_MACHINE_ID]),
 	};
 }
 

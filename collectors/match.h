@@ -12,6 +12,8 @@
 
 #define TOKENS_MAX 96u
 #define GROUPS_MAX 8u /* so that a template has at most 256 wordings */
+#define GROUP_NONE UINT8_MAX
+#define SENDER_FIELDS_MAX 4u
 #define NO_POSITION SIZE_MAX
 
 enum token_kind { TOKEN_LITERAL, TOKEN_FIELD, TOKEN_GROUP, TOKEN_GROUP_END, TOKEN_END };
@@ -21,6 +23,9 @@ struct token {
 	uint8_t type;	/* enum field_type */
 	uint8_t number; /* of the field or group in its template */
 	bool last;
+	/* no account bears the name where the group of that number is present; always, if it is GROUP_NONE */
+	bool unknown;
+	uint8_t unknown_group;
 	/* Where a field may end: before a byte of `follow` (and then `second`, unless negative; `first` is
 	 * the only byte of `follow`, or negative), or, where `may_end`, at the end of the message.
 	 * `one_end`: there is only one such place, where the bytes of its type end. */
@@ -37,6 +42,9 @@ struct token {
 /* A template of which the optional groups are resolved. */
 struct resolved {
 	struct wording wording;
+	struct wording **varieties; /* by number; made when first needed */
+	uint32_t unknown, text, numbers; /* values that no account bears; that are of the types text and int */
+	struct template_sender sender;
 	uint8_t fields[]; /* numbers of those that are present */
 };
 
@@ -48,14 +56,24 @@ struct lead {
 	uint16_t token;
 };
 
+/* What `sender=` says. */
+struct sender_rule {
+	bool given, any, root;
+	uint16_t ids[SENDER_FIELDS_MAX]; /* event_field_id() of the fields that it names */
+	size_t n_ids;
+	struct template_names accounts;
+};
+
+/* `tokens` is NULL for a rule for tags, which fits no message. */
 struct template
 {
 	const struct token *tokens;
 	struct meaning meaning;
 	const struct lead *leads;
 	uint8_t n_leads, n_fields, n_groups;
-	size_t n_programs;
-	const struct bytes *programs; /* a trailing "*" belongs to the tag */
+	struct template_names programs; /* a trailing "*" belongs to the tag */
+	struct template_names executables;
+	struct sender_rule sender;
 	struct resolved **resolved;   /* one for each combination of present groups, made when first needed */
 };
 
@@ -97,6 +115,8 @@ struct attempt {
 	const struct token *tokens;
 	uint64_t steps, steps_max;
 	uint32_t groups; /* present ones, a bit each */
+	bool named;      /* the template that fits names the program */
+	const struct template *rule; /* for the program; NULL: none */
 	size_t begin[EVENT_FIELDS_MAX], end[EVENT_FIELDS_MAX];
 	/* a field is known to fail from every start in [lo, hi], and hi is where its bytes end; lo may be
 	 * NO_POSITION, and then hi means nothing */

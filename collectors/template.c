@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The set of templates: what a match becomes, and where everything is kept. The language is read in
- * template_parse.c; how a message finds its template is told in template_index.c, and how one template
- * is matched, in time that is linear in the message, in match.c.
+ * template_parse.c, and what was read made ready in template_compile.c; how a message finds its template is told
+ * in template_index.c, and how one template is matched, in time that is linear in the message, in match.c.
  */
 #include "collectors/template.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 
-#include "agent/base/io.h"
+#include "collectors/data_files.h"
 #include "collectors/match.h"
-
-#define FILE_MAX (4u * 1024 * 1024)
 
 struct template_set {
 	struct arena arena;
@@ -21,6 +17,7 @@ struct template_set {
 	size_t n, cap;
 	struct template_index *index;
 	struct attempt attempt;
+	struct wording **unknown_varieties;
 };
 
 int template_set_new(struct template_set **ret)
@@ -82,61 +79,14 @@ int template_set_add(struct template_set *set, struct bytes text, const char *or
 	return (int)(set->n - before);
 }
 
-static int is_template_file(const struct dirent *d)
+static int add_text(void *to, struct bytes text, const char *origin, struct buf *ret_why)
 {
-	size_t len = strlen(d->d_name), end = strlen(".templates");
-
-	return len > end && d->d_name[0] != '.' && strcmp(d->d_name + len - end, ".templates") == 0;
-}
-
-static int add_file(struct template_set *set, int dir_fd, const char *directory, const char *name,
-		    struct buf *ret_why)
-{
-	_cleanup_(buf_done) struct buf text = BUF_INIT(FILE_MAX);
-	_cleanup_(freep) char *origin = NULL;
-	int r;
-
-	if (asprintf(&origin, "%s/%s", directory, name) < 0) {
-		origin = NULL;
-		return -ENOMEM;
-	}
-	r = read_file_at(dir_fd, name, false, &text);
-	if (r < 0) {
-		if (ret_why)
-			(void)buf_printf(ret_why, "%s: cannot be read: %s", origin, strerror(-r));
-		return r;
-	}
-	return template_set_add(set, buf_bytes(&text), origin, ret_why);
+	return template_set_add(to, text, origin, ret_why);
 }
 
 int template_set_add_directory(struct template_set *set, const char *path, struct buf *ret_why)
 {
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent **names = NULL;
-	int n, added = 0, failed = 0;
-
-	if (fd < 0) {
-		int r = -errno;
-
-		if (r != -ENOENT && ret_why)
-			(void)buf_printf(ret_why, "%s: cannot be read: %s", path, strerror(-r));
-		return r == -ENOENT ? 0 : r;
-	}
-	n = scandirat(fd, ".", &names, is_template_file, alphasort);
-	if (n < 0)
-		return -errno;
-	for (int i = 0; i < n; i++) {
-		/* a mistake in one file is no reason to do without the others; the first is told */
-		int r = add_file(set, fd, path, names[i]->d_name, failed < 0 ? NULL : ret_why);
-
-		if (r >= 0)
-			added += r;
-		else if (failed == 0)
-			failed = r;
-		free(names[i]);
-	}
-	free(names);
-	return failed < 0 ? failed : added;
+	return data_files_add(path, ".templates", add_text, set, ret_why);
 }
 
 int template_set_ready(struct template_set *set)
@@ -159,6 +109,30 @@ size_t template_set_count(const struct template_set *set)
 uint64_t template_set_steps(const struct template_set *set)
 {
 	return set->attempt.steps;
+}
+
+/* The rule as it stands for the values of a wording. Where a field that it names is absent nobody is named who could
+ * be contradicted. */
+static struct template_sender resolve_sender(const struct sender_rule *rule, const struct resolved *r)
+{
+	struct template_sender sender = { .root = rule->root, .accounts = rule->accounts };
+	size_t present = 0;
+
+	for (size_t k = 0; k < rule->n_ids; k++) {
+		for (size_t i = 0; i < r->wording.n_fields; i++) {
+			if (r->wording.field_ids[i] != rule->ids[k])
+				continue;
+			if (r->numbers & 1u << i)
+				sender.numbers |= 1u << i;
+			else
+				sender.names |= 1u << i;
+			present++;
+		}
+	}
+	if (!rule->given || rule->any || present != rule->n_ids)
+		return (struct template_sender){ 0 };
+	sender.given = true;
+	return sender;
 }
 
 /* The literals that remain beside each other when absent groups are left out become one. */
@@ -184,7 +158,11 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 			text += k->literal.len;
 			literals[n].len += k->literal.len;
 		} else if (k->kind == TOKEN_FIELD) {
+			if (k->unknown && (k->unknown_group == GROUP_NONE || groups & 1u << k->unknown_group))
+				r->unknown |= 1u << n;
 			r->fields[n] = k->number;
+			r->text |= k->type == TYPE_TEXT ? 1u << n : 0;
+			r->numbers |= k->type == TYPE_INT ? 1u << n : 0;
 			ids[n++] = k->id;
 			literals[n] = bytes_of(text, 0);
 		}
@@ -192,7 +170,25 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 	r->wording = (struct wording){
 		.meaning = t->meaning, .n_fields = n, .literals = literals, .field_ids = ids
 	};
+	r->sender = resolve_sender(&t->sender, r);
 	return r;
+}
+
+/* A tag that the template names itself is judged by the template's own rule, where it has one. A tag's rule that
+ * names fields is for the templates that name the tag: those of all programs use the same names for others. */
+static void match_rules(const struct template *t, const struct resolved *r, const struct attempt *a,
+			struct template_match *m)
+{
+	const struct template *rule = a->rule;
+
+	if (rule && (a->named ? !t->sender.given : rule->sender.n_ids == 0))
+		m->senders[0] = resolve_sender(&rule->sender, r);
+	else
+		m->senders[0] = (struct template_sender){ 0 };
+	m->senders[1] = r->sender;
+	m->executables[0] = t->programs;
+	m->executables[1] = t->executables;
+	m->executables[2] = rule ? rule->executables : (struct template_names){ 0 };
 }
 
 bool template_match(struct template_set *set, struct bytes program, struct bytes message,
@@ -210,10 +206,126 @@ bool template_match(struct template_set *set, struct bytes program, struct bytes
 	if (!*r)
 		return false;
 	ret->wording = &(*r)->wording;
+	ret->unknown = (*r)->unknown;
+	ret->text = (*r)->text;
+	match_rules(t, *r, a, ret);
 	for (size_t i = 0; i < (*r)->wording.n_fields; i++) {
 		unsigned f = (*r)->fields[i];
 
 		ret->values[i] = bytes_of(message.data + a->begin[f], a->end[f] - a->begin[f]);
 	}
 	return true;
+}
+
+/* --- varieties of a wording ----------------------------------------------------------------- */
+
+#define VARIETY_CONSTANTS_MAX 7u
+
+static void add_constant(struct meaning *m, struct event_constant *constants, const char *name, const char *value)
+{
+	if (value[0] != '\0')
+		constants[m->n_constants++] = (struct event_constant){ name, value };
+}
+
+static int vary_meaning(struct arena *arena, struct meaning *m, unsigned varieties)
+{
+	struct event_constant *c = arena_alloc(arena, (m->n_constants + VARIETY_CONSTANTS_MAX) * sizeof *c);
+
+	if (!c)
+		return -ENOMEM;
+	if (m->n_constants > 0)
+		memcpy(c, m->constants, m->n_constants * sizeof *c);
+	m->constants = c;
+	if (varieties & VARIETY_REDACTED)
+		add_constant(m, c, "redacted", "yes");
+	if (varieties & VARIETY_JOINED)
+		add_constant(m, c, "joined", "yes");
+	if (varieties & VARIETY_SUSPECT) {
+		add_constant(m, c, "suspicion", "executable");
+		m->severity = MAX(m->severity, HALLMARK__V1__SEVERITY__SEVERITY_MEDIUM);
+	}
+	if (varieties & (VARIETY_NOT_ROOT | VARIETY_NOT_CALLER)) {
+		add_constant(m, c, "claimed_kind", kind_name(m->kind));
+		add_constant(m, c, "claimed_activity", m->activity);
+		add_constant(m, c, "claimed_outcome", outcome_name(m->outcome));
+		add_constant(m, c, "contradiction",
+			     varieties & VARIETY_NOT_ROOT ? "sender-is-not-root" : "sender-is-not-the-caller");
+		m->kind = HALLMARK__V1__KIND__KIND_FORGED;
+		m->activity = "";
+		m->outcome = HALLMARK__V1__OUTCOME__OUTCOME_NONE;
+		m->severity = HALLMARK__V1__SEVERITY__SEVERITY_HIGH;
+	}
+	return 0;
+}
+
+static struct bytes concatenate(struct arena *arena, struct bytes a, struct bytes b)
+{
+	uint8_t *p = arena_alloc(arena, a.len + b.len + 1);
+
+	if (!p)
+		return BYTES_NONE;
+	if (a.len > 0)
+		memcpy(p, a.data, a.len);
+	if (b.len > 0)
+		memcpy(p + a.len, b.data, b.len);
+	return bytes_of(p, a.len + b.len);
+}
+
+/* As rsyslog packs them; parsing it is the interpreter's. */
+static int vary_text(struct arena *arena, struct wording *w)
+{
+	size_t n = w->n_fields;
+	struct bytes *literals = arena_alloc(arena, (n + 2) * sizeof *literals);
+	uint16_t *ids = arena_alloc(arena, (n + 1) * sizeof *ids);
+	int repeat = event_field_id("repeat");
+
+	if (repeat < 0 || !literals || !ids)
+		return -ENOMEM;
+	ids[0] = (uint16_t)repeat;
+	memcpy(ids + 1, w->field_ids, n * sizeof *ids);
+	literals[0] = LIT("message repeated ");
+	memcpy(literals + 2, w->literals + 1, n * sizeof *literals);
+	literals[1] = concatenate(arena, LIT(" times: [ "), w->literals[0]);
+	literals[n + 1] = concatenate(arena, literals[n + 1], LIT("]"));
+	if (!literals[1].data || !literals[n + 1].data)
+		return -ENOMEM;
+	w->n_fields = n + 1;
+	w->literals = literals;
+	w->field_ids = ids;
+	return 0;
+}
+
+static struct wording ***varieties_of(struct template_set *set, struct wording *base)
+{
+	if (base == &wording_unknown)
+		return &set->unknown_varieties;
+	return &((struct resolved *)((char *)base - offsetof(struct resolved, wording)))->varieties;
+}
+
+struct wording *template_vary(struct template_set *set, struct wording *base, unsigned varieties)
+{
+	struct wording ***list = varieties_of(set, base), *w;
+
+	if (varieties == 0)
+		return base;
+	/* said before anything is taken from the arena, which a stream of such lines would fill */
+	if (varieties & VARIETY_REPEATED && base->n_fields == EVENT_FIELDS_MAX)
+		return NULL;
+	if (!*list)
+		*list = arena_alloc(&set->arena, VARIETIES * sizeof **list);
+	if (!*list || (*list)[varieties])
+		return *list ? (*list)[varieties] : NULL;
+	w = arena_alloc(&set->arena, sizeof *w);
+	if (!w)
+		return NULL;
+	*w = (struct wording){ .meaning = base->meaning,
+			       .unknown = base->unknown,
+			       .n_fields = base->n_fields,
+			       .literals = base->literals,
+			       .field_ids = base->field_ids };
+	if (vary_meaning(&set->arena, &w->meaning, varieties) < 0 ||
+	    (varieties & VARIETY_REPEATED && vary_text(&set->arena, w) < 0))
+		return NULL;
+	(*list)[varieties] = w;
+	return w;
 }

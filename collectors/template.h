@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Message templates: what programs print, as data. One line of a .templates file is one template:
+ * Message templates: what programs print, as data. One line of a .templates file is one template, or a rule for tags:
  *
  *     programs | meaning | text
+ *     programs | senders
  *
  *     sshd, sshd-session | authentication logon failure low | Failed {method:word} for {[invalid user ]}{user:last} from {src_ip} port {src_port}{[ ssh2]}
  *
  * programs   tags, separated by commas; "*" for any. A tag may end in "*".
- * meaning    kind, activity, outcome, severity: words in any order, each optional, then name=value facts.
+ * meaning    kind, activity, outcome, severity: words in any order, each optional; name=value facts; senders.
+ * senders    sender=… who may have written it (root, any, the name of an account, or a field in braces that names one
+ *            or is a uid), exe=… how else the program's executable may be called; each a list with commas. A rule for
+ *            tags is for every line with that tag; the last one counts. See sender.h for what becomes of them.
  * text       literals; {name} a field, {name:type} or {name:last} or {name:type:last}; {[ … ]} an optional
- *            group (groups do not nest and hold at most four fields); {{ and }} are single braces.
+ *            group (groups do not nest and hold at most four fields); {{ and }} are single braces. `:unknown` at the
+ *            end of a field: no account bears that name (if a group right before it is there, where there is one).
  *
  * A line that begins with # is a comment. Blanks around the three parts do not count.
  *
@@ -48,18 +53,52 @@ int template_set_add(struct template_set *set, struct bytes text, const char *or
 int template_set_add_directory(struct template_set *set, const char *path, struct buf *ret_why);
 /* To be called once, after the last addition and before the first match. */
 int template_set_ready(struct template_set *set);
-size_t template_set_count(const struct template_set *set);
+size_t template_set_count(const struct template_set *set); /* with the rules for tags */
 /* What matching has cost since the set was made, in bytes looked at and tokens tried: for tests. */
 uint64_t template_set_steps(const struct template_set *set);
+
+struct template_names {
+	const struct bytes *names;
+	size_t n;
+};
+
+/* Who may have written a line: root, or one of these. Bits stand for values of the match, in their order. */
+struct template_sender {
+	bool given; /* else there is no rule, and all the rest is empty */
+	bool root;
+	uint32_t names, numbers; /* values that name an account, or its number */
+	struct template_names accounts;
+};
 
 /* What a message turned out to be. `values` point into the message. */
 struct template_match {
 	struct wording *wording; /* owned by the set; its optional groups are resolved */
 	struct bytes values[EVENT_FIELDS_MAX];
+	uint32_t unknown; /* names that no account bears: a bit for each value, in their order */
+	uint32_t text;	  /* values of the type text */
+	/* the rule of the program's tag, and the template's own; each has to be kept */
+	struct template_sender senders[2];
+	struct template_names executables[3]; /* what the sender's may be called; a name may end in "*" */
 };
 
 /* True and a match, or false: no template knows the message. Not for two threads at a time. */
 bool template_match(struct template_set *set, struct bytes program, struct bytes message,
 		    struct template_match *ret);
+
+/* What can be true of a single line beside what its words say. */
+enum {
+	VARIETY_REPEATED = 1,   /* packed: "message repeated {repeat} times: [ " before it, "]" behind it */
+	VARIETY_REDACTED = 2,   /* redacted=yes: values were taken out of it */
+	VARIETY_JOINED = 4,     /* joined=yes: it was written in parts */
+	VARIETY_SUSPECT = 8,    /* suspicion=executable, severity at least medium: see sender.h */
+	VARIETY_NOT_ROOT = 16,  /* kind forged, severity high; contradiction=sender-is-not-root, */
+	VARIETY_NOT_CALLER = 32 /* or sender-is-not-the-caller; what it claims becomes claimed_… */
+};
+#define VARIETIES 64u
+
+/* The wording that says the same and is of these varieties too: for VARIETY_REPEATED with the field `repeat` before
+ * the others, else with the same fields. `base` is a match's wording or wording_unknown, not a variety. Made once
+ * and kept, so that there are at most VARIETIES for each base. NULL for no memory, or one field too many. */
+struct wording *template_vary(struct template_set *set, struct wording *base, unsigned varieties);
 
 #endif

@@ -38,6 +38,7 @@ struct entry {
 struct index {
 	const uint32_t *templates;
 	size_t n_templates;
+	const struct template *rule; /* NULL: none */
 	struct entry *entries; /* place by place */
 	size_t n_entries;
 	struct place *places;
@@ -314,9 +315,9 @@ static int index_for(struct template_index *ti, struct bytes tag, bool prefix, s
 		const struct template *t = &ti->templates[i];
 		bool applies = false;
 
-		for (size_t k = 0; k < t->n_programs && !applies; k++)
-			applies = tag.len > 0 ? program_applies(t->programs[k], tag, prefix)
-					      : bytes_eq(t->programs[k], LIT("*"));
+		for (size_t k = 0; k < t->programs.n && !applies; k++)
+			applies = tag.len > 0 ? program_applies(t->programs.names[k], tag, prefix)
+					      : bytes_eq(t->programs.names[k], LIT("*"));
 		if (applies)
 			numbers[n++] = i;
 	}
@@ -334,6 +335,10 @@ static int index_for(struct template_index *ti, struct bytes tag, bool prefix, s
 	memcpy(kept, numbers, n * sizeof *kept);
 	ix->templates = kept;
 	ix->n_templates = n;
+	for (size_t i = 0; i < n; i++) {
+		if (!ti->templates[numbers[i]].tokens)
+			ix->rule = &ti->templates[numbers[i]];
+	}
 	r = index_build(ti, ix);
 	if (r < 0)
 		return r;
@@ -378,14 +383,14 @@ int template_index_new(struct arena *arena, struct template *templates, size_t n
 	int r;
 
 	for (size_t i = 0; i < n; i++)
-		n_tags += templates[i].n_programs;
+		n_tags += templates[i].programs.n;
 	keys = calloc(n_tags + 1, sizeof *keys);
 	if (!ti || !keys)
 		return -ENOMEM;
 	n_tags = 0;
 	for (size_t i = 0; i < n; i++) {
-		for (size_t k = 0; k < templates[i].n_programs; k++) {
-			struct bytes tag = templates[i].programs[k];
+		for (size_t k = 0; k < templates[i].programs.n; k++) {
+			struct bytes tag = templates[i].programs.names[k];
 
 			tag.len -= tag.data[tag.len - 1] == '*';
 			if (tag.len > 0)
@@ -539,5 +544,7 @@ struct template *template_index_find(struct template_index *ti, struct bytes pro
 	struct index *ix = remembered_index(ti, program);
 	struct template *t = ix ? index_find(ti, ix, message, a) : NULL;
 
+	a->named = t != NULL;
+	a->rule = ix ? ix->rule : NULL;
 	return t ? t : index_find(ti, ti->any, message, a);
 }

@@ -14,6 +14,8 @@
 #define NAME_SIZE_MAX 4096u
 #define POSITIONS_MAX 1024u
 #define POSITION_FILES_MAX 64u
+#define POSITION_TAKEN_MAX 64u
+#define TAKEN_NAME_MAX 512u
 #define FILE_DIGEST_SIZE 16u
 #define FILE_DIGESTED_MAX 256u
 
@@ -27,7 +29,8 @@
 
 static bool position_ok(const Hallmark__V1__Position *p)
 {
-	if (strlen(p->source) > NAME_SIZE_MAX || p->n_files > POSITION_FILES_MAX)
+	if (strlen(p->source) > NAME_SIZE_MAX || p->n_files > POSITION_FILES_MAX ||
+	    p->n_taken > POSITION_TAKEN_MAX)
 		return false;
 	for (size_t i = 0; i < p->n_files; i++) {
 		const Hallmark__V1__FilePosition *f = p->files[i];
@@ -37,6 +40,10 @@ static bool position_ok(const Hallmark__V1__Position *p)
 		    (f->tail.len > 0 && f->tail.len != FILE_DIGEST_SIZE) || f->tail_size > FILE_DIGESTED_MAX)
 			return false;
 	}
+	for (size_t i = 0; i < p->n_taken; i++)
+		if (p->taken[i]->name.len > TAKEN_NAME_MAX ||
+		    (p->taken[i]->digest.len != 0 && p->taken[i]->digest.len != DIGEST_SIZE))
+			return false;
 	return !p->journal || ((p->journal->boot_id.len == 0 || p->journal->boot_id.len == ID_SIZE) &&
 			       (p->journal->seqnum_id.len == 0 || p->journal->seqnum_id.len == ID_SIZE));
 }

@@ -31,6 +31,7 @@ struct header {
 struct provenance {
 	uint64_t uid, gid, audit_loginuid, audit_session, syslog_pid, facility; /* or EVENT_NUMBER_NONE */
 	struct bytes transport, boot_id, exe, comm, unit, message_id;           /* empty: not there */
+	bool own_machine; /* the uids are this host's; for the sender's judge, not for the record */
 };
 
 #define PROVENANCE_NONE                                                                       \

@@ -60,6 +60,7 @@ struct wording wording_unknown = {
 		.activity = "",
 		.severity = HALLMARK__V1__SEVERITY__SEVERITY_INFO,
 	},
+	.unknown = true,
 	.n_fields = 1,
 	.literals = (const struct bytes[]){ { NULL, 0 }, { NULL, 0 } },
 	.field_ids = unknown_fields,
@@ -473,7 +474,7 @@ int event_writer_add(struct event_writer *w, const struct origin *origin, int64_
 	}
 	w->count++;
 	w->raw_size += raw;
-	w->unknown += wording == &wording_unknown;
+	w->unknown += wording->unknown;
 	w->severity = MAX(w->severity, wording->meaning.severity);
 	return 0;
 }
@@ -481,6 +482,15 @@ int event_writer_add(struct event_writer *w, const struct origin *origin, int64_
 size_t event_writer_count(const struct event_writer *w)
 {
 	return w->count;
+}
+
+/* The numbers of an event and of its origin, the heads of its columns, and a wording of some kilobytes. */
+#define EVENT_ROOM 8192u
+
+bool event_writer_has_room(const struct event_writer *w, size_t n, size_t len)
+{
+	return w->count + n <= EVENTS_TARGET && w->origins.n + n <= ORIGINS_MAX && len <= BATCH_RAW_MAX - w->raw_size &&
+	       event_writer_size(w) + len + n * EVENT_ROOM <= PLAIN_TARGET;
 }
 
 size_t event_writer_size(const struct event_writer *w)

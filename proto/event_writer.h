@@ -29,9 +29,10 @@ const char *event_field_name(unsigned id);
 
 /* One wording: a template of which optional groups are resolved, as it stands in a batch: literal,
  * field, literal, field, …, literal (n_fields + 1 literals, each may be empty). Owned by the caller;
- * must outlive the writer. `slot` is the writer's own: start with {0}. */
+ * the writer keeps nothing of it. `slot` is the writer's own: start with {0}. */
 struct wording {
 	struct meaning meaning;
+	bool unknown; /* wording_unknown, or a variety of it (template.h) */
 	size_t n_fields;
 	const struct bytes *literals;  /* n_fields + 1 */
 	const uint16_t *field_ids;     /* n_fields */
@@ -57,10 +58,13 @@ int event_writer_add(struct event_writer *w, const struct origin *origin, int64_
 		     struct bytes message, struct wording *wording, const struct bytes *values);
 
 size_t event_writer_count(const struct event_writer *w);
+/* Whether `n` more events surely fit, whose lines and origins' texts come to `len` bytes: of any fields, and of
+ * wordings of the usual length. */
+bool event_writer_has_room(const struct event_writer *w, size_t n, size_t len);
 /* Close to the size of the packed message, never below it. */
 size_t event_writer_size(const struct event_writer *w);
 Hallmark__V1__Severity event_writer_severity(const struct event_writer *w);
-/* Events that were added with wording_unknown, or fell back to it. */
+/* Events that were added with wording_unknown or a variety of it, or fell back to it. */
 size_t event_writer_unknown(const struct event_writer *w);
 
 /* The packed Events message is appended to `ret`. `batch_time_us`: the Batch's time_us, which the

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/hmac.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -144,6 +145,20 @@ void signing_key_public(const struct signing_key *key, uint8_t ret[static PUBLIC
 const uint8_t *signing_key_point(const struct signing_key *key)
 {
 	return key->public;
+}
+
+int signing_key_derive(const struct signing_key *key, const char *label, uint8_t ret[static DERIVED_KEY_SIZE])
+{
+	uint8_t number[COORDINATE_SIZE];
+	BIGNUM *bn = NULL;
+	bool good;
+
+	good = EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_PRIV_KEY, &bn) == 1 &&
+	       BN_bn2binpad(bn, number, sizeof number) == sizeof number &&
+	       HMAC(EVP_sha256(), number, sizeof number, bytes_str(label).data, strlen(label), ret, NULL);
+	OPENSSL_cleanse(number, sizeof number);
+	BN_clear_free(bn);
+	return good ? 0 : -EIO;
 }
 
 int signing_key_sign(const struct signing_key *key, const uint8_t digest[static DIGEST_SIZE],

@@ -21,12 +21,14 @@ static void check_shown(const struct event *e)
 	check(render_event(&out, FORMAT_TEXT, false, e, &place) == 0 && text_is_utf8(buf_bytes(&out)));
 	for (size_t i = 0; i < out.len; i++)
 		check(out.data[i] == '\n' ? i + 1 == out.len : out.data[i] >= 0x20 && out.data[i] != 0x7f);
-	buf_clear(&out);
-	check(render_event(&out, FORMAT_JSON, false, e, &place) == 0 && out.len > 0);
-	check(memchr(out.data, '\n', out.len) == out.data + out.len - 1);
-	json = json_loadb((const char *)out.data, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-	check(json_is_object(json));
-	json_decref(json);
+	for (unsigned format = FORMAT_JSON; format <= FORMAT_ECS; format++) {
+		buf_clear(&out);
+		check(render_event(&out, (enum format)format, false, e, &place) == 0 && out.len > 0);
+		check(memchr(out.data, '\n', out.len) == out.data + out.len - 1);
+		json = json_loadb((const char *)out.data, out.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+		check(json_is_object(json));
+		json_decref(json);
+	}
 }
 
 /* The template's words and the fields, in their order, are the message. */

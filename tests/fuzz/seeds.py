@@ -9,6 +9,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 import chain  # noqa: E402
+import submissions  # noqa: E402
 
 LINES = [
     "Nov 23 13:13:04 web1 sshd[1234]: Failed password for invalid user a b from 192.0.2.7 port 22 ssh2",
@@ -36,12 +37,24 @@ TEMPLATES = [
     "p | log | {[ {a} {[ b ]} ]}\n", "p | log\n", "| |\n", "p | log | }\n", "p | log | {a}{b}\n",
 ]
 
+REDACTIONS = [
+    "# a comment\np | --pw[= ] | value\nq|^auth:[ ]?|rest\nu | :// | url\nk | BEGIN- | through -END-\nid | AK | key 4 A-Z0-9\n"
+    "key | near id | key 6- a-z/\nt | tk_ | key 2-3 ab-\n\n--pw=a b --pw 'c d'\thunter2\t--pw x\n'--pw=a b' --pw --pw=c\n"
+    "-H 'Auth: \\'a' b AUTH: c\nx://a:b@c/ y://d:e\nBEGIN-a-END-b begin-c\nAK12AB abcdef, abcde xAK12AB tk_ab tk_aba-\n"
+    "--pw=\"a\\\"b\"'c'd,e --pw \\'f g\\' h\n",
+    "p | pw= | value\n\n" + "pw=" * 40 + "\n" + "pw='" * 40 + "\n" + "'pw=\\" * 40 + "\n" + "pw= \"" * 40 + "\n",
+    "p | x | value\n", "p | pw= | key 300 a\n", "p | near q | key 3 a\n", "p | [=] | value\n", "p | pw= | through\n", "||\n",
+    "p | pw[=]? | key 3 a\n", "P | pw | rest\n", "p | pw= | key 3 z-a\n",
+]
+
 CONFIGS = [
     "[Sources]\nsources = both\njournal=all\njournal-directory=/var/log/journal\nfiles=/a /b\t/c\ncatch-up = 1d 2h\n"
     "templates = /t\n[Spool]\ncap = 64M\n[Pace]\ncommits-per-second=1000\ncheckpoint = 90\n",
     "[Sources]\ncatch-up=all\nfiles =\n", "[Spool]\ncap=31M\n", "[Pace]\ncheckpoint=1d 1us\n", "[Pace]\ncommits-per-second=1001\n",
     "[Pace]\ncheckpoint: 50ms ; x\n",
     "a = b\n", "[Sources\n", "# nothing\n", "[Sources]\nfiles=/a\n  /b\n",
+    "[Redaction]\nsecrets = no\nunknown-users = hash\n", "[Redaction]\nunknown-users=keep\nsecrets=maybe\n",
+    "[Sources]\nexclude = CRON\nexclude = sshd: x\nexclude =\nexclude = *: {message}\n", "[Sources]\nexclude=sshd:\n",
 ]
 
 TEXTS = [
@@ -59,6 +72,20 @@ JOURNAL = [
     "_PID=99999999999999999999\nSYSLOG_FACILITY=128\nMESSAGE=\n_COMM=" + "c" * 300, "=\n\nMESSAGE",
     "_COMM=sudo\nSYSLOG_IDENTIFIER=", "SYSLOG_IDENTIFIER=\n_COMM=sudo",
 ]
+
+
+def submitted():
+    """Right ones, and some that break a rule."""
+    at = chain.START_US
+    one = submissions.event("check {check} {{says}} {verdict}", ["a", "caf\u00e9"], kind="finding", activity="check", outcome="failure",
+                            severity=3, constants=[("fix", "do it")])
+    two = submissions.event("no field", kind="lifecycle", activity="begun", time_us=7)
+    right = submissions.submission([one, two, one], time_us=at)
+    return [right, submissions.submission([two], time_us=at), right[:-1], right + chain.number(9, 1), right + chain.number(1, 1),
+            submissions.submission([submissions.event("{x} {x}", ["1", "2"])], time_us=at),
+            submissions.submission([submissions.event("{drill}}", ["1"])], time_us=at),
+            submissions.submission([submissions.event("{x}{y}{{", ["", "a\0"])], time_us=at),
+            submissions.submission([submissions.event("{x}", [b"\xff"], kind="log")], time_us=at), b"\x1a\x00" * 40]
 
 
 def frames():
@@ -87,6 +114,13 @@ def payload(frame):
             return frame[at:at + size]
 
 
+# The first byte says who wrote it, see fuzz-joiner.c: "!" and "@" are of sudo, "$" of sudo-rs.
+PARTS = ["!   alice : PWD=/ ; USER=root ; COMMAND=/bin/x a", "!   alice : (command continued) " + "b" * 932,
+         "!   alice : (command continued) c", "@     bob : PWD=/ ; USER=root ; COMMAND=/bin/y", "@pam_unix(sudo:session): x",
+         "$alice : TTY=/dev/pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/z [...]", "$[...]  d [...]", "$[...] e",
+         "(Accepted password for x"]
+
+
 def seeds():
     key, whole = frames()
     header = chain.data(1, "> ") + chain.number(2, 3) + chain.data(3, " ") + chain.number(4, 1) + chain.data(5, "> ")
@@ -101,7 +135,9 @@ def seeds():
     return {
         "header": ["\n".join(LINES)] + LINES,
         "lines": ["\n".join(LINES), "\n".join(LINES[:1] * 3 + LINES[1:3])] + LINES,
+        "joiner": ["\n".join(PARTS), "\n".join(PARTS * 20), *PARTS],
         "templates": TEMPLATES,
+        "redact": REDACTIONS,
         "config": CONFIGS,
         "text": TEXTS,
         "trust": [pem + "# note\n" + key.fingerprint() + " a note\n\r\n" + chain.Key(2).pem(), key.fingerprint(),
@@ -114,7 +150,8 @@ def seeds():
                     b"0" + gzip.compress(bytes(300000), mtime=0), b"1" + chain.zstd(log), b"1" + chain.zstd(log)[:-9],
                     b"1" + chain.zstd(log) + chain.zstd(b""), b"1\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"],
         "events": messages,
-        "batch": [*(payload(f) for f in whole),
+        "submission": submitted(),
+        "batch": [*(payload(f) for f in (*whole, chain.Chain(key).add(more=chain.excluded("CRON", 5)))),
                   *(p[:-1] + bytes([p[-1] + n]) for p in [payload(whole[0])] for n in (-1, 1))],
         "frame": [*whole, longer(whole[2]), whole[0][:100], whole[2] + bytes(9), bytes(20),
                   b"HMRK\x02\x00\x07\x00\x01\x00\x00\x00x"],

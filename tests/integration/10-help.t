@@ -126,7 +126,8 @@ def check_completion():
     for verb in verbs:
         same(f"bash completes the options of {verb}", completed(verb, "--"),
              {o for o in help_options(run("hallmark", verb, "--help")[1]) if o.startswith("--")})
-    same("bash completes the formats", completed("events", "--format", ""), {"text", "json"})
+    same("bash completes the formats", completed("events", "--format", ""), {"text", "json", "ocsf", "ecs"})
+    same("and those of parse", completed("parse", "--format", ""), {"text", "json"})
 
 
 verbs = re.findall(r"^  ([a-z]\S*) ", run("hallmark", "--help")[1], re.MULTILINE)

@@ -18,18 +18,25 @@ check "it builds into a directory of any name, with flags of the user's" \
 	make_log -j2 BUILD="$own" CFLAGS='-O0 -g' CC=gcc
 is "a second make has nothing to do" "$(make_log BUILD="$own" CFLAGS='-O0 -g' CC=gcc)" ""
 check "it installs" make_log BUILD="$own" CFLAGS='-O0 -g' CC=gcc DESTDIR="$tmp/root" install
-is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort | grep -v '\.templates$')" \
+is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort | grep -v '/templates/\|/10-backoff.conf$')" \
 	"./etc/hallmark/hallmark.conf
 ./usr/bin/hallmark
+./usr/lib/systemd/system-preset/50-hallmark.preset
+./usr/lib/systemd/system/hallmark-accounts.path
+./usr/lib/systemd/system/hallmark-accounts.service
+./usr/lib/systemd/system/hallmarkd.service
+./usr/lib/sysusers.d/hallmark.conf
+./usr/lib/tmpfiles.d/hallmark.conf
 ./usr/sbin/hallmarkd
 ./usr/share/bash-completion/completions/hallmark
 ./usr/share/man/man1/hallmark.1
 ./usr/share/man/man5/hallmark-record.5
+./usr/share/man/man5/hallmark-redactions.5
 ./usr/share/man/man5/hallmark-templates.5
 ./usr/share/man/man5/hallmark.conf.5
 ./usr/share/man/man8/hallmarkd.8"
-is "all templates are installed" "$(ls "$tmp/root/usr/share/hallmark/templates")" \
-	"$(cd packaging/templates && ls -- *.templates)"
+is "all templates and redactions are installed" "$(ls "$tmp/root/usr/share/hallmark/templates")" \
+	"$(ls packaging/templates)"
 
 # --- what was built -----------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Whether hallmark-record(5) and hallmark-templates(5) say what is so: their tables are compared with the schema, and
-their examples are run. The record's example is also read here, by nothing but what the page says."""
+"""Whether hallmark-record(5), hallmark-templates(5) and hallmark-redactions(5) say what is so: their tables are compared
+with the schema, and their examples are run. The record's example is also read here, by nothing but what the page says."""
 import base64
 import hashlib
 import json
@@ -59,7 +59,7 @@ RECORD = read("packaging/man/hallmark-record.5")
 EXAMPLE = section(RECORD, "EXAMPLES")
 HEX, DECODED, LINES = displays(EXAMPLE)
 FRAME = bytes.fromhex(HEX)
-SCHEMA = read("proto/hallmark.proto")
+SCHEMA = read("proto/hallmark.proto") + read("proto/submission.proto")
 
 
 # --- the tables ---
@@ -69,7 +69,7 @@ def the_record_page_has_every_field_of_every_message():
     for name, body in re.findall(r"^message (\w+) \{\n(.*?)^\}", SCHEMA, re.S | re.M):
         fields = [(number, field, kind + " []" * bool(repeated)) for repeated, kind, field, number in
                   re.findall(r"^  (repeated )?(\w+) (\w+) = (\d+);", body, re.M)]
-        heading = name.upper() if name in ("Batch", "Events") else name
+        heading = name.upper() if name in ("Batch", "Events", "Submission") else name
         rows = re.findall(r"^\.It (\d+) Ta (\w+) Ta (\w+(?: \[\])?) Ta", section(RECORD, heading), re.M)
         equal((name, rows), (name, fields))
 
@@ -337,6 +337,43 @@ def what_the_templates_page_says_is_wrong_is_refused_in_the_words_that_it_gives(
         words = plain(said).replace("\n", " ").strip().rstrip(".")
         assert run.returncode == 3 and f":1: {words}\n" in run.stderr.decode().replace('"', ""), \
             f"{template!r}: {run.returncode} {run.stderr!r}, not {words!r}"
+
+
+# --- those of hallmark-redactions(5) ---
+
+REDACTIONS = read("packaging/man/hallmark-redactions.5")
+
+
+def redact(rule, line):
+    with tempfile.TemporaryDirectory(prefix="hallmark-test.") as directory:
+        with open(directory + "/own.redactions", "w", encoding="utf-8") as file:
+            file.write(rule + "\n")
+        return hallmark("parse", "--templates", directory, "--program", "p", data=line.encode() + b"\n")
+
+
+@test
+def the_examples_of_the_redactions_page_give_what_it_says():
+    shown = displays(section(REDACTIONS, "EXAMPLES"))
+    count = 0
+    for rule, results in zip(shown[::2], shown[1::2]):
+        for line, said in re.findall(r"^(\S.*)\n    (\S.*)\n", results, re.M):
+            run = redact(rule, line)
+            equal((run.returncode, run.stderr), (0, b""))
+            equal(run.stdout.decode(), f"p unknown{' redacted=yes' * (line != said)} | {said}\n")
+            count += 1
+    equal((count, len(shown) % 2), (len(re.findall(r"^\S", "".join(shown[1::2]), re.M)), 0))
+    assert count >= 10, count
+
+
+@test
+def what_the_redactions_page_says_is_wrong_is_refused_in_the_words_that_it_gives():
+    rows = re.findall(r"^\.It Li (.*)\n((?:[^.].*\n)+)", section(REDACTIONS, "DIAGNOSTICS"), re.M)
+    assert len(rows) >= 10, rows
+    for text, said in rows:
+        run = redact(plain(text), "x")
+        words = plain(said).replace("\n", " ").strip()
+        assert run.returncode == 3 and f":1: {words}\n" in run.stderr.decode().replace('"', ""), \
+            f"{text!r}: {run.returncode} {run.stderr!r}, not {words!r}"
 
 
 sys.exit(tap.done())

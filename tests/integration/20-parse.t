@@ -91,6 +91,35 @@ def jsonl_brings_its_program_with_it(directory):
 
 
 @test
+def a_line_that_sudo_split_is_one(directory):
+    parts = ["Nov  3 04:05:06 h sudo[7]:    alice : PWD=/ ; USER=root ; COMMAND=/bin/x a", "Nov  3 04:05:06 h sshd[1]: x",
+             "Nov  3 04:05:06 h sudo[7]:    alice : (command continued) b", "Nov  3 04:05:06 h sudo[8]: alice : TTY=/dev/pts/0 ; "
+             "PWD=/ ; USER=root ; COMMAND=/bin/y c [...]", "Nov  3 04:05:07 h sudo[8]: [...]  d"]
+    found = [e for e in objects("\n".join(parts) + "\n") if e["program"] == "sudo"]
+    equal([(e["command"], e["joined"], e["pid"], e["time"][-9:]) for e in found],
+          [("/bin/x a b", "yes", 7, "6.000000Z"), ("/bin/y c d", "yes", 8, "6.000000Z")])
+    rows = objects("".join(json.dumps({"line": part}) + "\n" for part in parts), "--input", "jsonl")
+    equal([(e["program"], e.get("joined")) for e in rows], [(part.split()[4].split("[")[0], None) for part in parts])
+
+
+@test
+def a_repetition_says_what_is_repeated_whoever_repeats_it(directory):
+    inner = ["Failed password for invalid user a ] b from 192.0.2.7 port 22 ssh2", "Connection closed by 192.0.2.7 port 22",
+             "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user=x"]
+    plain, packed = (objects("".join(form % text + "\n" for text in inner), "--program", "sshd")
+                     for form in ("%s", "message repeated 12 times: [ %s]"))
+    for one, many, text in zip(plain, packed, inner):
+        equal((many.pop("repeat"), many.pop("message")), (12, f"message repeated 12 times: [ {text}]"))
+        del one["message"]
+        equal(many.pop("template"), "message repeated {repeat} times: [ %s]" % one.pop("template"))
+        equal(many, one)
+    rest = objects("message repeated 3 times: [ message repeated 2 times: [ Connection closed by 192.0.2.7 port 22]]\n"
+                   "message repeated 3 times: [ Failed password for x from 192.0\nlast message repeated 3 times\n",
+                   "--program", "sshd")
+    equal([(e["kind"], e["repeat"], e.get("src_ip")) for e in rest], [("log", 3, None)] * 3)
+
+
+@test
 def text_is_one_line_that_obeys_nothing(directory):
     run = parse(b"Nov  3 04:05:06 h sshd[1]: Failed password for \x1b[31m\\n\xff from 192.0.2.7 port 1 ssh2\n")
     equal(run.stdout.count(b"\n"), 1)
@@ -157,6 +186,12 @@ def a_file_is_read_as_standard_input_is(directory):
         f.write("Nov  3 04:05:06 h sshd[1]: Connection closed by ::1\n" * 3)
     equal(len(objects("", f"{directory}/log")), 3)
     equal(len(objects("a\nb\n", "-")), 2)
+
+
+@test
+def a_copy_with_carriage_returns_is_understood(directory):
+    event, = objects("Nov  3 04:05:06 h sshd[1]: Connection closed by ::1 port 22\r\n")
+    equal((event["kind"], event["src_port"], event["message"][-1]), ("log", 22, "2"))
 
 
 sys.exit(tap.done())

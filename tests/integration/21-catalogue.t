@@ -52,90 +52,90 @@ SSS = "pam_sss({service}:auth): authentication %s; logname={logname} uid={uid} e
 # of the format themselves (or ":", which none can), and directories.
 CATALOGUE = [
     # accounts
-    ("useradd", SUCCESS, "new group: name={group}, GID={gid}"),
-    ("useradd", SUCCESS, "new user: name={target_user}, UID={uid}, GID={gid}, home={home}, shell={shell}, from={tty}"),
-    ("useradd", SUCCESS, "new user: name={target_user}, UID={uid}, GID={gid}, home={home}, shell={shell}"),
-    ("useradd", SUCCESS, "add '{target_user}' to group '{group}'"),
-    ("useradd", SUCCESS, "add '{target_user}' to shadow group '{group}'"),
-    ("useradd", FAILURE, "failed adding user '{target_user}', exit code: {exit_status}"),
-    ("useradd", FAILURE, "failed adding user '{target_user}', data deleted"),
+    ("useradd", (*SUCCESS, "create-group"), "new group: name={group}, GID={gid}"),
+    ("useradd", (*SUCCESS, "create-user"), "new user: name={target_user}, UID={uid}, GID={gid}, home={home}, shell={shell}, from={tty}"),
+    ("useradd", (*SUCCESS, "create-user"), "new user: name={target_user}, UID={uid}, GID={gid}, home={home}, shell={shell}"),
+    ("useradd", (*SUCCESS, "add-member"), "add '{target_user}' to group '{group}'"),
+    ("useradd", (*SUCCESS, "add-member"), "add '{target_user}' to shadow group '{group}'"),
+    ("useradd", (*FAILURE, "create-user"), "failed adding user '{target_user}', exit code: {exit_status}"),
+    ("useradd", (*FAILURE, "create-user"), "failed adding user '{target_user}', data deleted"),
     ("useradd", ("account", "other", None), "useradd defaults: {detail}"),
-    ("usermod", SUCCESS, "change user '{target_user}' password"),
-    ("usermod", SUCCESS, "lock user '{target_user}' password"),
-    ("usermod", SUCCESS, "unlock user '{target_user}' password"),
-    ("usermod", SUCCESS, "change user name '{target_user}' to '{new_name}'"),
-    ("usermod", SUCCESS, "change user '{target_user}' UID from '{old_value}' to '{new_value}'"),
-    ("usermod", SUCCESS, "change user '{target_user}' GID from '{old_value}' to '-2'", {"new_value": "-2"}),
-    ("usermod", SUCCESS, "change user '{target_user}' inactive from '-1' to '{new_value}'", {"old_value": "-1"}),
-    ("usermod", SUCCESS, "change user '{target_user}' expiration from '{old_value}' to '2027-01-01'",
+    ("usermod", (*SUCCESS, "change-password"), "change user '{target_user}' password"),
+    ("usermod", (*SUCCESS, "lock"), "lock user '{target_user}' password"),
+    ("usermod", (*SUCCESS, "unlock"), "unlock user '{target_user}' password"),
+    ("usermod", (*SUCCESS, "change-user"), "change user name '{target_user}' to '{new_name}'"),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' UID from '{old_value}' to '{new_value}'"),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' GID from '{old_value}' to '-2'", {"new_value": "-2"}),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' inactive from '-1' to '{new_value}'", {"old_value": "-1"}),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' expiration from '{old_value}' to '2027-01-01'",
      {"new_value": "2027-01-01"}),
-    ("usermod", SUCCESS, "change user '{target_user}' home from '{old_value}' to '{new_value}'"),
-    ("usermod", SUCCESS, "change user '{target_user}' shell from '{old_value}' to '{new_value}'"),
-    ("usermod", SUCCESS, "add '{target_user}' to group '{group}'"),
-    ("usermod", SUCCESS, "add '{target_user}' to shadow group '{group}'"),
-    ("usermod", SUCCESS, "delete '{target_user}' from group '{group}'"),
-    ("usermod", SUCCESS, "delete '{target_user}' from shadow group '{group}'"),
-    ("usermod", SUCCESS, "change '{target_user}' to '{new_name}' in group '{group}'"),
-    ("usermod", SUCCESS, "change '{target_user}' to '{new_name}' in shadow group '{group}'"),
-    ("usermod", SUCCESS, "change admin '{target_user}' to '{new_name}' in shadow group '{group}'"),
-    ("userdel", SUCCESS, "delete user '{target_user}'"),
-    ("userdel", SUCCESS, "delete '{target_user}' from group '{group}'"),
-    ("userdel", SUCCESS, "delete '{target_user}' from shadow group '{group}'"),
-    ("userdel", SUCCESS, "removed group '{group}' owned by '{target_user}'"),
-    ("userdel", SUCCESS, "removed shadow group '{group}' owned by '{target_user}'"),
-    ("userdel", SUCCESS, "removed group '{group}' owned by '{target_user}'#012"),
-    ("userdel", SUCCESS, "delete user '{target_user}' "),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' home from '{old_value}' to '{new_value}'"),
+    ("usermod", (*SUCCESS, "change-user"), "change user '{target_user}' shell from '{old_value}' to '{new_value}'"),
+    ("usermod", (*SUCCESS, "add-member"), "add '{target_user}' to group '{group}'"),
+    ("usermod", (*SUCCESS, "add-member"), "add '{target_user}' to shadow group '{group}'"),
+    ("usermod", (*SUCCESS, "remove-member"), "delete '{target_user}' from group '{group}'"),
+    ("usermod", (*SUCCESS, "remove-member"), "delete '{target_user}' from shadow group '{group}'"),
+    ("usermod", (*SUCCESS, "change-member"), "change '{target_user}' to '{new_name}' in group '{group}'"),
+    ("usermod", (*SUCCESS, "change-member"), "change '{target_user}' to '{new_name}' in shadow group '{group}'"),
+    ("usermod", (*SUCCESS, "change-member"), "change admin '{target_user}' to '{new_name}' in shadow group '{group}'"),
+    ("userdel", (*SUCCESS, "delete-user"), "delete user '{target_user}'"),
+    ("userdel", (*SUCCESS, "remove-member"), "delete '{target_user}' from group '{group}'"),
+    ("userdel", (*SUCCESS, "remove-member"), "delete '{target_user}' from shadow group '{group}'"),
+    ("userdel", (*SUCCESS, "delete-group"), "removed group '{group}' owned by '{target_user}'"),
+    ("userdel", (*SUCCESS, "delete-group"), "removed shadow group '{group}' owned by '{target_user}'"),
+    ("userdel", (*SUCCESS, "delete-group"), "removed group '{group}' owned by '{target_user}'#012"),
+    ("userdel", (*SUCCESS, "delete-user"), "delete user '{target_user}' "),
     ("userdel", NOTE, "{path} not owned by {target_user}, not removed"),
-    ("groupadd", SUCCESS, "group added to /etc/group: name={group}, GID={gid}", {"path": "/etc/group"}),
-    ("groupadd", SUCCESS, "group added to /etc/gshadow: name={group}"),
-    ("groupadd", SUCCESS, "new group: name={group}, GID={gid}"),
-    ("groupmod", SUCCESS, "group changed in /etc/group (group {group}/{gid}, new name: {new_name}, new gid: {new_gid})",
+    ("groupadd", (*SUCCESS, "create-group"), "group added to /etc/group: name={group}, GID={gid}", {"path": "/etc/group"}),
+    ("groupadd", (*SUCCESS, "create-group"), "group added to /etc/gshadow: name={group}"),
+    ("groupadd", (*SUCCESS, "create-group"), "new group: name={group}, GID={gid}"),
+    ("groupmod", (*SUCCESS, "change-group"), "group changed in /etc/group (group {group}/{gid}, new name: {new_name}, new gid: {new_gid})",
      {"path": "/etc/group"}),
-    ("groupmod", SUCCESS, "group changed in /etc/gshadow (group {group}/{gid}, new name: {new_name})",
+    ("groupmod", (*SUCCESS, "change-group"), "group changed in /etc/gshadow (group {group}/{gid}, new name: {new_name})",
      {"path": "/etc/gshadow"}),
-    ("groupmod", SUCCESS, "group changed in /etc/gshadow (group {group}/{gid}, new password)", {"path": "/etc/gshadow"},
+    ("groupmod", (*SUCCESS, "change-group"), "group changed in /etc/gshadow (group {group}/{gid}, new password)", {"path": "/etc/gshadow"},
      ("group",)),
-    ("groupmod", SUCCESS, "group changed in /etc/passwd ({detail})", {"path": "/etc/passwd"}),
-    ("groupdel", SUCCESS, "group '{group}' removed from /etc/group", {"path": "/etc/group"}),
-    ("groupdel", SUCCESS, "group '{group}' removed from /etc/gshadow", {"path": "/etc/gshadow"}),
-    ("groupdel", SUCCESS, "group '{group}' removed"),
-    ("gpasswd", SUCCESS, "user {target_user} added by {user} to group {group}"),
-    ("gpasswd", SUCCESS, "user {target_user} added by {user} to group {group} in /etc/group"),
-    ("gpasswd", SUCCESS, "user {target_user} removed by {user} from group {group} in /etc/gshadow"),
-    ("gpasswd", SUCCESS, "password of group {group} changed by {user}"),
-    ("gpasswd", SUCCESS, "password of group {group} removed by {user} in /etc/group"),
-    ("gpasswd", SUCCESS, "access to group {group} restricted by {user} in /etc/gshadow"),
-    ("gpasswd", SUCCESS, "administrators of group {group} set by {user} to {members} in /etc/gshadow"),
-    ("gpasswd", SUCCESS, "members of group {group} set by {user} to {members}"),
-    ("gpasswd", FAILURE, "{user} failed to add user {target_user} to group {group} in /etc/group"),
-    ("gpasswd", FAILURE, "{user} failed to remove user {target_user} from group {group}"),
-    ("gpasswd", FAILURE, "{user} failed to change password of group {group}"),
-    ("gpasswd", FAILURE, "{user} failed to remove password of group {group}"),
-    ("gpasswd", FAILURE, "{user} failed to restrict access to group {group}"),
-    ("gpasswd", FAILURE, "{user} failed to set the administrators of group {group} to {members}"),
-    ("gpasswd", FAILURE, "{user} failed to set the members of group {group} to {members} in /etc/group"),
-    ("passwd", SUCCESS, "password for '{target_user}' changed by '{user}'"),
-    ("passwd", SUCCESS, "password locked for '{target_user}'"),
-    ("passwd", FAILURE, "incorrect password for {target_user}"),
-    ("passwd", FAILURE, "can't view or modify password information for {target_user}"),
-    ("passwd", FAILURE, "root is not authorized by SELinux to change the password of {target_user}"),
-    ("chage", SUCCESS, "changed password expiry for {target_user}"),
-    ("chfn", SUCCESS, "changed user '{target_user}' information"),
-    ("chsh", SUCCESS, "changed user '{target_user}' shell to '{shell}'"),
-    ("chsh", FAILURE, "can't change shell for '{target_user}'"),
+    ("groupmod", (*SUCCESS, "change-group"), "group changed in /etc/passwd ({detail})", {"path": "/etc/passwd"}),
+    ("groupdel", (*SUCCESS, "delete-group"), "group '{group}' removed from /etc/group", {"path": "/etc/group"}),
+    ("groupdel", (*SUCCESS, "delete-group"), "group '{group}' removed from /etc/gshadow", {"path": "/etc/gshadow"}),
+    ("groupdel", (*SUCCESS, "delete-group"), "group '{group}' removed"),
+    ("gpasswd", (*SUCCESS, "add-member"), "user {target_user} added by {user} to group {group}"),
+    ("gpasswd", (*SUCCESS, "add-member"), "user {target_user} added by {user} to group {group} in /etc/group"),
+    ("gpasswd", (*SUCCESS, "remove-member"), "user {target_user} removed by {user} from group {group} in /etc/gshadow"),
+    ("gpasswd", (*SUCCESS, "change-group"), "password of group {group} changed by {user}"),
+    ("gpasswd", (*SUCCESS, "change-group"), "password of group {group} removed by {user} in /etc/group"),
+    ("gpasswd", (*SUCCESS, "change-group"), "access to group {group} restricted by {user} in /etc/gshadow"),
+    ("gpasswd", (*SUCCESS, "change-group"), "administrators of group {group} set by {user} to {members} in /etc/gshadow"),
+    ("gpasswd", (*SUCCESS, "change-group"), "members of group {group} set by {user} to {members}"),
+    ("gpasswd", (*FAILURE, "add-member"), "{user} failed to add user {target_user} to group {group} in /etc/group"),
+    ("gpasswd", (*FAILURE, "remove-member"), "{user} failed to remove user {target_user} from group {group}"),
+    ("gpasswd", (*FAILURE, "change-group"), "{user} failed to change password of group {group}"),
+    ("gpasswd", (*FAILURE, "change-group"), "{user} failed to remove password of group {group}"),
+    ("gpasswd", (*FAILURE, "change-group"), "{user} failed to restrict access to group {group}"),
+    ("gpasswd", (*FAILURE, "change-group"), "{user} failed to set the administrators of group {group} to {members}"),
+    ("gpasswd", (*FAILURE, "change-group"), "{user} failed to set the members of group {group} to {members} in /etc/group"),
+    ("passwd", (*SUCCESS, "change-password"), "password for '{target_user}' changed by '{user}'"),
+    ("passwd", (*SUCCESS, "lock"), "password locked for '{target_user}'"),
+    ("passwd", (*FAILURE, "change-password"), "incorrect password for {target_user}"),
+    ("passwd", (*FAILURE, "change-password"), "can't view or modify password information for {target_user}"),
+    ("passwd", (*FAILURE, "change-password"), "root is not authorized by SELinux to change the password of {target_user}"),
+    ("chage", (*SUCCESS, "change-user"), "changed password expiry for {target_user}"),
+    ("chfn", (*SUCCESS, "change-user"), "changed user '{target_user}' information"),
+    ("chsh", (*SUCCESS, "change-user"), "changed user '{target_user}' shell to '{shell}'"),
+    ("chsh", (*FAILURE, "change-user"), "can't change shell for '{target_user}'"),
     ("vipw", SUCCESS, "file {path} edited"),
     ("pwck", SUCCESS, "delete passwd line '{entry}'"),
     ("pwck", SUCCESS, "delete shadow line '{entry}'"),
     ("grpck", SUCCESS, "delete group line '{entry}'"),
     ("pwck", SUCCESS, "add user '{target_user}' to '/etc/shadow'", {"path": "/etc/shadow"}),
-    ("grpck", SUCCESS, "add group '{group}' to '/etc/gshadow'", {"path": "/etc/gshadow"}),
+    ("grpck", (*SUCCESS, "change-group"), "add group '{group}' to '/etc/gshadow'", {"path": "/etc/gshadow"}),
     ("chpasswd", FAILURE, "failure while writing changes to {path}"),
     ("newusers", ACCOUNT_NO, "failed to unlock {path}"),
     ("groupadd", ACCOUNT_NO, "cannot open {path}"),
     ("useradd", FAILURE, "failed to prepare the new {database} entry '{name}'"),
-    ("groupmod", FAILURE, "failed to add group {group}"),
-    ("groupmod", FAILURE, "failed to add group {group} to /etc/gshadow"),
-    ("groupdel", FAILURE, "failed to remove group {group} from /etc/group"),
+    ("groupmod", (*FAILURE, "create-group"), "failed to add group {group}"),
+    ("groupmod", (*FAILURE, "create-group"), "failed to add group {group} to /etc/gshadow"),
+    ("groupdel", (*FAILURE, "delete-group"), "failed to remove group {group} from /etc/group"),
     ("groupmod", FAILURE, "failed to change /etc/group ({detail})", {"path": "/etc/group"}),
     ("passwd", ACCOUNT_NO, "Cannot determine the user name of the caller (UID {by_uid})"),
     # su, login, newgrp
@@ -188,7 +188,7 @@ CATALOGUE = [
     ("sg", REFUSED, "Invalid password for group '{group}' from '{user}'"),
     ("newgrp", REFUSED, "unknown GID '{gid}' used by user '{user}'"),
     # PAM
-    *[("sshd", FAILURE, "pam_unix({service}:chauthtok): " + text) for text in (
+    *[("sshd", (*FAILURE, "change-password"), "pam_unix({service}:chauthtok): " + text) for text in (
         "new password not acceptable", "new password not acceptable 2", "password - new password not acceptable",
         "password - (old) token not obtained", "user not authenticated", "user password changed by another process",
         "user shadow entry expired", 'user "{target_user}" does not exist in /etc/passwd',
@@ -211,7 +211,7 @@ CATALOGUE = [
     ("sshd", NO_LOGIN,
      "pam_sss({service}:account): Access denied for user {user}: {code} ({error})", {"stage": "account"}),
     ("sshd", AUTH_NO, "pam_sss({service}:{stage}): Authentication failed for user {user}: {code} ({error})"),
-    ("passwd", FAILURE,
+    ("passwd", (*FAILURE, "change-password"),
      "pam_sss({service}:chauthtok): Password change failed for user {target_user}: {code} ({error})"),
     ("sshd", NOTE, "pam_sss({service}:{stage}): User info message: {detail}"),
     ("sshd", AUTH_NO,
@@ -252,8 +252,8 @@ CATALOGUE = [
         "pam_namespace", "pam_selinux", "pam_umask", "pam_group", "pam_kwallet", "pam_kwallet5", "pam_gnome_keyring")],
     ("gdm-password", NOTE, "gkr-pam: {detail}"),
     # repetitions
-    *[("dovecot", NO_LOGIN, "message repeated {repeat} times: [ " + UNIX + origin + "  user={user}]")
-      for origin in ("{src_ip}", "{src_host}", "")],
+    *[(program, NO_LOGIN, "message repeated {repeat} times: [ " + UNIX + origin + "  user={user}]", {}, ("user",))
+      for origin in ("{src_ip}", "{src_host}", "") for program in ("sshd", "dovecot")],
     ("anything", NOTE, "message repeated {repeat} times: [ {detail}]"),
     ("anything", NOTE, "message repeated {repeat} times: [ {detail}", {}, ("detail",)),
     ("anything", NOTE, "last message repeated {repeat} times"),
@@ -349,7 +349,7 @@ def printed(text, values):
 
 def expected(row, values):
     what, text, *more = row[1:]
-    facts = dict(zip(("kind", "activity", "outcome"), what))
+    facts = dict(zip(("kind", "activity", "outcome", "change"), what))
     facts.update((name, values[name]) for name in FIELD.findall(text))
     facts.update(more[0] if more else {})
     return facts
@@ -367,6 +367,15 @@ def check_table():
         invented = set(event) - known - set(expected(row, VALUES))
         tap.ok(event["template"] is not None and not differs and not invented, f"{row[0]}: {message}",
                event["template"], differs, invented)
+
+
+def check_lines():
+    """A line of each form, with no more said of it than what it is."""
+    with open("tests/lib/catalogue.txt", encoding="ascii") as file:
+        rows = [line.rstrip("\n").split("|", 4) for line in file if not line.startswith("#")]
+    for row, event in zip(rows, parse((row[0], row[4]) for row in rows)):
+        said = [event.get(name, "-") for name in ("kind", "activity", "outcome")]
+        tap.ok(event["template"] is not None and said == row[1:4], f"{row[0]}: {row[4]}", event["template"], said)
 
 
 def made_up(rng, blanks):
@@ -414,6 +423,7 @@ def check_honest(label, tried):
 
 def main():
     check_table()
+    check_lines()
     rng = random.Random(20261123)
     check_exact("made-up names without blanks", hostile(rng, False, CATALOGUE))
     check_exact("any made-up name, where it is the only one", hostile(rng, True, filter(is_alone, CATALOGUE)))

@@ -16,7 +16,8 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent import Agent, Tap  # noqa: E402
 from realhost import RealHost, play  # noqa: E402
-from truth import hold, hold_entries, hold_known, hold_writers, is_logon, is_sshd, raw  # noqa: E402
+from truth import (hold, hold_entries, hold_known, hold_writers, in_order, is_logon, is_sshd, raw,  # noqa: E402
+                   whole_lines)
 
 GUESSES = ["ssh-guessing"]
 BEFORE_ROTATION = ["ssh-key", "sudo", "sudo-rs"]
@@ -60,12 +61,13 @@ def check_chain(label, ended):
 
 
 def check_lines(label, host, names, events):
-    """The files' lines, byte for byte, in their order, once."""
-    lines = [line for name in names for line in (host.out / name).read_bytes().splitlines()]
-    found = [raw(e) for e in events]
+    """The files' lines, byte for byte, in their order, once; what sudo wrote in parts, as one."""
+    lines = whole_lines((line.decode("latin-1"),) for name in names
+                        for line in (host.out / name).read_bytes().splitlines())
+    found = [(raw(e).decode("latin-1"),) for e in events]
     extra = collections.Counter(found) - collections.Counter(lines)
     missing = collections.Counter(lines) - collections.Counter(found)
-    tap.ok(lines and found == lines,
+    tap.ok(lines and in_order(found) == in_order(lines),
            f"{label}: all {len(lines)} lines of {' and '.join(names)}, to the byte, once and in order",
            f"not in the log: {list(extra)[:5]}", f"not in the chain: {list(missing)[:5]}")
 

@@ -14,7 +14,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent import BUILD, Agent, Tap  # noqa: E402
-from truth import hold, hold_entries, hold_known, hold_writers, is_logon, is_sshd, message, set_forged_aside  # noqa: E402
+from truth import (hold, hold_entries, hold_known, hold_writers, in_order, is_logon, is_sshd, message,  # noqa: E402
+                   set_forged_aside, whole_lines)
 
 DATA = "tests/capture/data/"
 TRUTH = {"bookworm-auth": "bookworm-auth-truth.jsonl", "trixie-auth": "trixie-auth-truth.jsonl",
@@ -54,7 +55,8 @@ for path in sorted(glob.glob(DATA + "*.log")):
     with open(path, encoding="utf-8") as file:
         lines = file.read().splitlines()
     events = parse(path)
-    tap.ok([e["message"] for e in events] == [line.split(": ", 1)[1] for line in lines], f"{name}: every line, once")
+    tap.ok(in_order([(e["message"],) for e in events]) == in_order(whole_lines([(line.split(": ", 1)[1],) for line in lines])),
+           f"{name}: every line, once")
     if name in TRUTH:
         truth = read_truth(TRUTH[name])
         events, forged = set_forged_aside(truth, events)

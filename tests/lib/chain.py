@@ -63,7 +63,9 @@ def der_integer(n):
 class Key:
     def __init__(self, seed):
         self.d = int.from_bytes(hashlib.sha512(b"key %d" % seed).digest(), "big") % (N - 1) + 1
-        x, y = times(self.d)
+        self.name(*times(self.d))
+
+    def name(self, x, y):
         self.public = bytes([2 + (y & 1)]) + x.to_bytes(32, "big")
         self.spki = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004") + \
             x.to_bytes(32, "big") + y.to_bytes(32, "big")
@@ -76,13 +78,26 @@ class Key:
     def fingerprint(self):
         return "SHA256:" + base64.b64encode(hashlib.sha256(self.spki).digest()).decode().rstrip("=")
 
-    def sign(self, message):
-        digest = hashlib.sha256(message).digest()
+    def nonce(self, digest):
+        """A number for this signature alone, as r and its inverse."""
         k = int.from_bytes(hmac.digest(self.d.to_bytes(32, "big"), digest, "sha512"), "big") % (N - 1) + 1
-        r = times(k)[0] % N
-        s = pow(k, -1, N) * (int.from_bytes(digest, "big") + r * self.d) % N
-        body = der_integer(r) + der_integer(s)
+        return times(k)[0] % N, pow(k, -1, N)
+
+    def sign(self, message, twin=False):
+        """`twin`: the other signature that holds, -s for s, which anybody can make of the one."""
+        digest = hashlib.sha256(message).digest()
+        r, inverse = self.nonce(digest)
+        s = inverse * (int.from_bytes(digest, "big") + r * self.d) % N
+        body = der_integer(r) + der_integer(N - s if twin else s)
         return b"\x30" + bytes([len(body)]) + body
+
+
+class QuickKey(Key):
+    """Takes one number for all signatures, which gives the private key away, and takes microseconds for each."""
+    one = (G[0], 1)
+
+    def nonce(self, digest):
+        return self.one
 
 
 # --- protobuf's encoding, of which fields with their default are left out ---
@@ -113,6 +128,27 @@ def message(field, value):
 
 def packed(field, numbers):
     return data(field, b"".join(varint(n) for n in numbers))
+
+
+def take_varint(b):
+    value = shift = n = 0
+    while True:
+        value |= (b[n] & 0x7f) << shift
+        shift, n = shift + 7, n + 1
+        if b[n - 1] < 0x80:
+            return value, b[n:]
+
+
+def fields(b):
+    """[(number, value)] of a message that holds numbers and bytes."""
+    found = []
+    while b:
+        tag, b = take_varint(b)
+        value, b = take_varint(b)
+        if tag & 7 == 2:
+            value, b = b[:value], b[value:]
+        found.append((tag >> 3, value))
+    return found
 
 
 def zstd(plain):
@@ -185,8 +221,16 @@ def pae(payload):
 
 
 def frame(payload, signature, version=1):
-    envelope = data(1, payload) + data(2, TYPE) + message(3, data(1, signature))
+    return framed(data(1, payload) + data(2, TYPE) + message(3, data(1, signature)), version)
+
+
+def framed(envelope, version=1):
     return b"HMRK" + version.to_bytes(2, "little") + bytes(2) + len(envelope).to_bytes(4, "little") + envelope
+
+
+def excluded(what, count):
+    """What was left out, for `more` of Chain.add()."""
+    return message(13, data(1, what) + number(2, count))
 
 
 class Chain:
@@ -201,17 +245,23 @@ class Chain:
         other.sequence, other.previous, other.time_us = self.sequence, self.previous, self.time_us
         return other
 
-    def add(self, events=(), farewell=False, after_s=10, signer=None, raw=None, count=None, previous=None):
+    def add(self, events=(), farewell=False, after_s=10, signer=None, raw=None, count=None, previous=None, public=None,
+            compressed=None, size=None, positions=None, more=b""):
         """The next frame. `signer`: another key signs. `raw`: instead of the Events message. `count`: instead of
-        how many events there are. `previous`: instead of the digest of the frame before."""
+        how many events there are. `previous`: instead of the digest of the frame before. `public`: instead of the
+        key. `compressed`, `size`: of the events. `positions`: whole fields. `more`: bytes behind the batch's fields,
+        signed with them."""
         self.sequence += 1
         self.time_us += after_s * 1_000_000
         plain = events_message(events) if raw is None else raw
-        batch = data(1, self.key.public) + data(2, self.run) + number(3, self.sequence) + \
+        batch = data(1, public or self.key.public) + data(2, self.run) + number(3, self.sequence) + \
             data(4, self.previous if previous is None else previous) + number(5, self.time_us) + \
             message(6, data(1, self.host)) + number(7, 1 if events else 0) + \
-            number(8, 0 if farewell else self.interval_s) + message(9, data(1, "/var/log/auth.log"))
+            number(8, 0 if farewell else self.interval_s) + \
+            (message(9, data(1, "/var/log/auth.log")) if positions is None else positions)
         if plain:
-            batch += number(10, len(events) if count is None else count) + data(11, zstd(plain)) + number(12, len(plain))
+            batch += number(10, len(events) if count is None else count) + \
+                data(11, zstd(plain) if compressed is None else compressed) + number(12, len(plain) if size is None else size)
+        batch += more
         self.previous = hashlib.sha256(pae(batch)).digest()
         return frame(batch, (signer or self.key).sign(pae(batch)))

@@ -38,6 +38,7 @@ import json
 import os
 import pathlib
 import pty
+import pwd
 import random
 import re
 import select
@@ -71,6 +72,8 @@ SUDO_RS = "/usr/lib/cargo/bin/sudo"  # sudo-rs by the name `sudo`, as Debian and
 SECURE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIMEOUT = 60.0
 EXIT_SKIP = 77
+PAM_ITEMS = {"tty": 3, "rhost": 4, "ruser": 8}  # <security/_pam_types.h>
+PAM_AUTH_ERR = 7
 
 
 class Unavailable(Exception):
@@ -594,6 +597,27 @@ def _is_prompt(text):
     return re.search(r"[Pp]assword[^\n]*: ?$", text) is not None
 
 
+def fail_pam(request):
+    """Be a service of PAM whose client is refused: `request` has service, user and password, and the items to set."""
+    libc, libpam, wanted = ctypes.CDLL(None), ctypes.CDLL("libpam.so.0"), json.loads(request)
+    libc.calloc.restype = libc.strdup.restype = ctypes.c_void_p
+
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)
+    def answer(count, _messages, responses, _data):
+        responses[0] = libc.calloc(count, 16)  # struct pam_response: char *, int
+        for number in range(count):
+            ctypes.c_void_p.from_address(responses[0] + 16 * number).value = libc.strdup(wanted["password"].encode())
+        return 0
+
+    handle, conversation = ctypes.c_void_p(), (ctypes.c_void_p * 2)(ctypes.cast(answer, ctypes.c_void_p), None)
+    libpam.pam_start(wanted["service"].encode(), os.fsencode(wanted["user"]), conversation, ctypes.byref(handle))
+    for item, value in wanted["items"].items():
+        libpam.pam_set_item(handle, PAM_ITEMS[item], os.fsencode(value))
+    refused = [libpam.pam_authenticate(handle, 0) for _ in range(wanted["attempts"])]
+    libpam.pam_end(handle, refused[-1])
+    sys.exit(refused[-1])
+
+
 class Dialogue:
     """A program on a terminal of its own that asks for passwords."""
 
@@ -636,7 +660,7 @@ class Dialogue:
 
 def _person(user):
     """Popen's options to run as a user, as a login shell would."""
-    home = "/root" if user == "root" else f"/home/{user}"
+    home = pwd.getpwnam(user).pw_dir
     env = {"HOME": home, "USER": user, "LOGNAME": user, "SHELL": "/bin/bash", "PATH": SECURE_PATH, "TERM": "dumb"}
     uid = UIDS[user]
     groups = [int(gid) for gid in _run_quietly(["id", "-G", user]).split()]
@@ -740,6 +764,19 @@ class Host:
     def ssh_probe(self, user, source=SOURCE):
         """Say a user name, offer no proof at all, and go."""
         return self._ssh("none", user, source, {"PreferredAuthentications": "none"}, "true")
+
+    def ssh_every_way(self, user, source=SOURCE):
+        """On one connection: a key that no account knows, a wrong answer to a question, and a wrong password."""
+        methods = ("publickey", "keyboard-interactive", "password")
+        options = {**self._key_options("stranger"), "PreferredAuthentications": ",".join(methods),
+                   "NumberOfPasswordPrompts": 1}
+        config, port = self._client(source, options)
+        facts = [self._begin_login(method, user, source, port) for method in methods]
+        facts[0]["fingerprint"] = self._fingerprint("stranger")
+        with self._quiet_sshd():
+            _, complaint = self._run_client(config, user, "true", "guess")
+        outcome = "failure" if "Permission denied" in complaint else "not-sent"
+        return [self._end(fact, outcome, reason=complaint) for fact in facts]
 
     def ssh_open(self, user="alice", source=SOURCE):
         """Log in with the user's own key and stay; the answer's `handle` is for ssh_close."""
@@ -978,6 +1015,24 @@ class Host:
         done = self.run(list(argv))
         fact["pid"] = done["pid"]
         return self._end(fact, "success" if done["status"] == 0 else "failure")
+
+    def add_account(self, name, password):
+        """Write an account into the files, with a name that useradd may refuse."""
+        PASSWORDS[name], UIDS[name] = password, 3000 + len(UIDS)
+        for path, line in (("/etc/passwd", f"{name}:x:{UIDS[name]}:100::/tmp:/bin/sh"),
+                           ("/etc/shadow", f"{name}:*:20000:0:99999:7:::")):
+            with open(path, "a", encoding="utf-8") as accounts:
+                accounts.write(line + "\n")
+        _run_quietly(["chpasswd"], input=f"{name}:{password}\n")
+
+    def pam_bad(self, user, service="vsftpd", attempts=1, **items):
+        """Let a service refuse a client; `items` are what it tells PAM of it: tty, rhost, ruser."""
+        fact = self._begin("pam", user=user, valid_user=self._is_user(user), service=service, attempts=attempts, **items)
+        request = {"service": service, "user": user, "password": "guess", "attempts": attempts, "items": items}
+        done = self.run([sys.executable, f"{PRIVATE_DIR}/realhost.py", "--fail-pam", json.dumps(request)])
+        if done["status"] != PAM_AUTH_ERR:
+            raise RealHostError(f"{service} was to refuse {user}, but: {done['status']} {done['err'].strip()}")
+        return self._end(fact, "failure", pid=done["pid"])
 
     def forge(self, user, text, priority="auth.info"):
         """Let a user write a line with any tag, such as `sshd[1]: Accepted password for root from ...`."""
@@ -1236,6 +1291,7 @@ class RealHost:
     ssh_password = _remote(Host.ssh_password)
     ssh_key = _remote(Host.ssh_key)
     ssh_probe = _remote(Host.ssh_probe)
+    ssh_every_way = _remote(Host.ssh_every_way)
     ssh_open = _remote(Host.ssh_open)
     ssh_close = _remote(Host.ssh_close)
     ssh_old_kex = _remote(Host.ssh_old_kex)
@@ -1246,6 +1302,8 @@ class RealHost:
     sudo_no_password = _remote(Host.sudo_no_password)
     su_ok = _remote(Host.su_ok)
     su_bad = _remote(Host.su_bad)
+    add_account = _remote(Host.add_account)
+    pam_bad = _remote(Host.pam_bad)
     account = _remote(Host.account)
     forge = _remote(Host.forge)
 
@@ -1483,6 +1541,8 @@ def _helper(argv):
         listen(*argv[1:])
     elif argv[0] == "--connect":
         connect_for_ssh(argv[1], int(argv[2]), argv[3])
+    elif argv[0] == "--fail-pam":
+        fail_pam(argv[1])
     elif argv[0] == "--send":
         _send_log(*argv[1:])
     else:

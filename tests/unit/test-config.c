@@ -145,6 +145,21 @@ TEST(a_large_or_binary_file_is_refused)
 	assert_int_equal(config_load(path, NULL, &c, &why), -EINVAL);
 }
 
+TEST(redaction_is_on_and_keeps_unknown_users_unless_told_otherwise)
+{
+	_cleanup_(buf_done) struct buf why = BUF_INIT(4096);
+	_cleanup_(config_done) struct config usual = { 0 }, other = { 0 };
+
+	assert_int_equal(load("", &usual, &why), 0);
+	assert_true(usual.secrets);
+	assert_int_equal(usual.unknown_users, UNKNOWN_USERS_KEEP);
+	assert_int_equal(load("[Redaction]\nsecrets = no\nunknown-users = drop\n", &other, &why), 0);
+	assert_false(other.secrets);
+	assert_int_equal(other.unknown_users, UNKNOWN_USERS_DROP);
+	assert_refused("[Redaction]\nsecrets = some\n", ":2: secrets = \"some\" is not yes or no");
+	assert_refused("[Redaction]\nunknown-users = no\n", "unknown-users = \"no\" is not keep, hash or drop");
+}
+
 TEST(drop_ins_come_after_the_file_in_the_order_of_their_names)
 {
 	_cleanup_(buf_done) struct buf why = BUF_INIT(4096);

@@ -337,12 +337,18 @@ static void wrap(struct bytes payload, struct buf *frame)
 
 static Hallmark__V1__Position *many_positions[1025];
 static Hallmark__V1__FilePosition *many_files[65];
+static Hallmark__V1__TakenSubmission *many_taken[65];
 
 /* Makes one thing wrong with a batch; false where there are no more. */
 static bool spoil(struct sample *s, unsigned which)
 {
 	static Hallmark__V1__Position position = HALLMARK__V1__POSITION__INIT;
+	static Hallmark__V1__TakenSubmission taken;
+	static uint8_t name[513];
 
+	hallmark__v1__taken_submission__init(&taken);
+	for (size_t i = 0; i < ELEMENTSOF(many_taken); i++)
+		many_taken[i] = &taken;
 	switch (which) {
 	case 0: s->batch.run_id.len = 15; break;
 	case 1: s->batch.sequence = 0; break;
@@ -383,6 +389,20 @@ static bool spoil(struct sample *s, unsigned which)
 			many_files[i] = &s->file;
 		s->position.files = many_files;
 		s->position.n_files = ELEMENTSOF(many_files);
+		break;
+	case 20:
+		s->position.taken = many_taken;
+		s->position.n_taken = ELEMENTSOF(many_taken);
+		break;
+	case 21:
+		taken.digest = (ProtobufCBinaryData){ 16, name };
+		s->position.taken = many_taken;
+		s->position.n_taken = 1;
+		break;
+	case 22:
+		taken.name = (ProtobufCBinaryData){ sizeof name, name };
+		s->position.taken = many_taken;
+		s->position.n_taken = 1;
 		break;
 	default: return false;
 	}

@@ -56,7 +56,7 @@ TEST(words_and_numbers_that_are_none_are_told)
 	assert_int_equal(kind, HALLMARK__V1__KIND__KIND_SESSION);
 	assert_int_equal(outcome_from_name(LIT("none"), &outcome), -EINVAL);
 	assert_int_equal(severity_from_name(LIT(""), &severity), -EINVAL);
-	assert_string_equal(kind_name((Hallmark__V1__Kind)9), "unknown");
+	assert_string_equal(kind_name((Hallmark__V1__Kind)10), "unknown");
 	assert_string_equal(kind_name((Hallmark__V1__Kind)-1), "unknown");
 	assert_string_equal(outcome_name((Hallmark__V1__Outcome)3), "unknown");
 	assert_string_equal(severity_name((Hallmark__V1__Severity)5), "unknown");

@@ -222,6 +222,24 @@ TEST(what_is_wrong_with_a_template_is_said_with_its_place)
 		{ "a | log | {X}", "t:1: \"{X}\": \"X\" is no name for a field" },
 		{ "a | log | {x:txt}", "t:1: \"{x:txt}\": \"txt\" is no type" },
 		{ "a | log | {x:last:int}", "t:1: \"{x:last:int}\": \"last\" is no type" },
+		{ "a | log | {x:unknown:last}", "t:1: \"{x:unknown:last}\": \"unknown\" is no type" },
+		{ "a | forged | x",
+		  "t:1: \"forged\" is no kind, activity, outcome or severity that could stand here" },
+		{ "a | log redacted=no | x", "t:1: the name redacted is reserved" },
+		{ "a | log | {contradiction}", "t:1: the name contradiction is reserved" },
+		{ "a | log sender={y} | {x}", "t:1: sender={y}: there is no such field" },
+		{ "a | log sender={x | {x}", "t:1: sender={x: there is no such field" },
+		{ "a | log sender={} | {x}", "t:1: sender={}: there is no such field" },
+		{ "a | log sender= | {x}", "t:1: a name is missing in sender=" },
+		{ "a | log sender=root, | {x}", "t:1: a name is missing in sender=" },
+		{ "a | log sender=root sender=any | x", "t:1: sender= stands twice" },
+		{ "a | log sender={a},{b},{c},{d},{e} | {a} {b} {c} {d} {e}", "t:1: sender= names more than 4 fields" },
+		{ "a | log exe=x exe=y | x", "t:1: exe= stands twice" },
+		{ "a | log exe=,x | x", "t:1: a name is missing in exe=" },
+		{ "*, b | log exe=y | x", "t:1: no exe= can be for every program" },
+		{ "* | sender=root", "t:1: no rule can be for every program" },
+		{ "a | sender=root log", "t:1: not \"programs | meaning | text\"" },
+		{ "a |", "t:1: not \"programs | meaning | text\"" },
 		{ "a | log | {x} {x}", "t:1: the field x stands twice" },
 		{ "a | log | {x}{y}", "t:1: the field y touches the field before it" },
 		{ "a | log | {x}{[ z]}{y}", "t:1: the field y touches the field before it" },
@@ -255,6 +273,193 @@ TEST(what_is_wrong_with_a_template_is_said_with_its_place)
 		assert_string_equal(fields_of(set, "p", "kept 1"), "x=1,");
 		assert_string_equal(fields_of(set, "ok", "x"), "-");
 	}
+}
+
+/* The fields of a match that no account bears. */
+static const char *unknown_of(struct template_set *set, const char *program, const char *message)
+{
+	static char text[256];
+	struct template_match m;
+
+	text[0] = '\0';
+	if (!template_match(set, bytes_str(program), bytes_str(message), &m))
+		fail_msg("unknown: %s", message);
+	for (size_t i = 0; i < m.wording->n_fields; i++)
+		if (m.unknown & 1u << i)
+			(void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s,",
+				       event_field_name(m.wording->field_ids[i]));
+	assert_false(m.unknown >> m.wording->n_fields);
+	return text;
+}
+
+TEST(a_name_that_nobody_bears_is_told_by_the_group_right_before_it)
+{
+	_cleanup_(template_set_freep) struct template_set *set = NULL;
+
+	set = set_of("p | log | a {[invalid ]}{user:last:unknown} {x}\n"
+		     "p | log | b {[invalid ]}user {user:unknown}\n"
+		     "p | log | c{[ {x:word};]}{[ no ]}{user:word:unknown}\n"
+		     "p | log | d{[ of {user:word:last:unknown}]}\n"
+		     "p | log | e {[f ]}{[g ]}{user:word:unknown}\n");
+	assert_string_equal(unknown_of(set, "p", "a invalid x y"), "user,");
+	assert_string_equal(unknown_of(set, "p", "a x y"), "");
+	assert_string_equal(unknown_of(set, "p", "b user x"), "user,");
+	assert_string_equal(unknown_of(set, "p", "b invalid user x"), "user,");
+	assert_string_equal(unknown_of(set, "p", "c y;x"), "");
+	assert_string_equal(unknown_of(set, "p", "c y; no x"), "user,");
+	assert_string_equal(unknown_of(set, "p", "d of x"), "user,");
+	assert_string_equal(unknown_of(set, "p", "d"), "");
+	assert_string_equal(unknown_of(set, "p", "e f x"), "");
+	assert_string_equal(unknown_of(set, "p", "e f g x"), "user,");
+}
+
+TEST(the_shipped_templates_know_whom_nobody_knows)
+{
+	_cleanup_(template_set_freep) struct template_set *set = shipped();
+	static const struct {
+		const char *program, *message, *unknown;
+	} cases[] = {
+		{ "sshd", "Failed password for invalid user x from 192.0.2.7 port 1 ssh2", "user," },
+		{ "sshd", "Failed password for x from 192.0.2.7 port 1 ssh2", "" },
+		{ "sshd", "Accepted password for x from 192.0.2.7 port 1 ssh2", "" },
+		{ "sshd", "Failed none for invalid user x from 192.0.2.7 port 1 ssh2", "user," },
+		{ "sshd", "Postponed keyboard-interactive for invalid user x from 192.0.2.7 port 1 ssh2 [preauth]", "user," },
+		{ "sshd", "Invalid user x from 192.0.2.7 port 1", "user," },
+		{ "sshd", "Invalid user x from UNKNOWN", "user," },
+		{ "sshd", "input_userauth_request: invalid user x [preauth]", "user," },
+		{ "sshd", "Connection closed by invalid user x 192.0.2.7 port 1 [preauth]", "user," },
+		{ "sshd", "Connection closed by authenticating user x 192.0.2.7 port 1 [preauth]", "" },
+		{ "sshd", "Connection reset by invalid user x 192.0.2.7 port 1 [preauth]", "user," },
+		{ "sshd", "Disconnected from invalid user x 192.0.2.7 port 1 [preauth]", "user," },
+		{ "sshd", "Disconnecting invalid user x 192.0.2.7 port 1: Too many authentication failures [preauth]", "user," },
+		{ "sshd", "Timeout, client not responding from invalid user x 192.0.2.7 port 1", "user," },
+		{ "sshd", "Timeout, client not responding from user x 192.0.2.7 port 1", "" },
+		{ "sshd", "fatal: ssh_dispatch_run_fatal: Connection from invalid user x 192.0.2.7 port 1: Broken pipe [preauth]", "user," },
+		{ "sshd", "error: maximum authentication attempts exceeded for invalid user x from 192.0.2.7 port 1 ssh2 [preauth]", "user," },
+		{ "sshd", "error: PAM: Authentication failure for illegal user x from 192.0.2.7", "user," },
+		{ "sshd", "error: PAM: Authentication failure for x from 192.0.2.7", "" },
+		{ "sshd", "User x from 192.0.2.7 not allowed because not listed in AllowUsers", "" },
+		{ "sshd", "pam_unix(sshd:auth): check pass; user (x) unknown", "user," },
+		{ "vsftpd", "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost=192.0.2.7", "user," },
+		{ "vsftpd", "pam_unix(vsftpd:auth): authentication failure; logname= uid=0 euid=0 tty=ftp ruser=x rhost=192.0.2.7  user=x", "" },
+		{ "sudo", "pam_unix(sudo:auth): could not identify user (from getpwnam(x))", "user," },
+		{ "x", "pam_sss(x:auth): received for user x: 10 (User not known to the underlying authentication module)", "user," },
+		{ "x", "pam_sss(x:auth): received for user x: 7 (Authentication failure)", "" },
+		{ "x", "pam_faillock(x:auth): User unknown: x", "user," },
+		{ "su", "No passwd entry for user 'x'", "target_user," },
+		{ "login", "FAILED LOGIN 1 FROM tty1 FOR x, User not known to the underlying authentication module", "user," },
+		{ "login", "FAILED LOGIN 1 FROM tty1 FOR x, Authentication failure", "" },
+		{ "login", "FAILED LOGIN (1) on '/dev/tty1' FOR 'x', User not known to the underlying authentication module", "user," },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		const char *found = unknown_of(set, cases[i].program, cases[i].message);
+
+		if (strcmp(found, cases[i].unknown) != 0)
+			fail_msg("\"%s\", not \"%s\": %s", found, cases[i].unknown, cases[i].message);
+	}
+}
+
+/* --- varieties ------------------------------------------------------------------------------ */
+
+/* "kind activity outcome severity constants: text". */
+static const char *shown(const struct wording *w)
+{
+	static char text[1024];
+	_cleanup_(buf_done) struct buf out = BUF_INIT(sizeof text);
+	const struct meaning *m = &w->meaning;
+
+	assert_int_equal(buf_printf(&out, "%s %s %s %s", kind_name(m->kind), m->activity, outcome_name(m->outcome),
+				    severity_name(m->severity)),
+			 0);
+	for (size_t i = 0; i < m->n_constants; i++)
+		assert_int_equal(buf_printf(&out, " %s=%s", m->constants[i].name, m->constants[i].value), 0);
+	assert_int_equal(buf_str(&out, ": "), 0);
+	for (size_t i = 0; i <= w->n_fields; i++) {
+		assert_int_equal(buf_append(&out, w->literals[i]), 0);
+		if (i < w->n_fields)
+			assert_int_equal(buf_printf(&out, "{%s}", event_field_name(w->field_ids[i])), 0);
+	}
+	assert_int_equal(buf_byte(&out, '\0'), 0);
+	memcpy(text, out.data, out.len);
+	return text;
+}
+
+TEST(a_wording_has_varieties)
+{
+	_cleanup_(template_set_freep) struct template_set *set = NULL;
+	struct template_match m;
+	static const struct {
+		unsigned varieties;
+		const char *shown;
+	} cases[] = {
+		{ 0, "authentication logon success info method=x: a {user} b{rest}" },
+		{ VARIETY_REPEATED,
+		  "authentication logon success info method=x: message repeated {repeat} times: [ a {user} b{rest}]" },
+		{ VARIETY_REDACTED, "authentication logon success info method=x redacted=yes: a {user} b{rest}" },
+		{ VARIETY_JOINED, "authentication logon success info method=x joined=yes: a {user} b{rest}" },
+		{ VARIETY_SUSPECT,
+		  "authentication logon success medium method=x suspicion=executable: a {user} b{rest}" },
+		{ VARIETY_NOT_ROOT,
+		  "forged   high method=x claimed_kind=authentication claimed_activity=logon claimed_outcome=success "
+		  "contradiction=sender-is-not-root: a {user} b{rest}" },
+		{ VARIETY_NOT_CALLER | VARIETY_SUSPECT | VARIETY_REPEATED,
+		  "forged   high method=x suspicion=executable claimed_kind=authentication claimed_activity=logon "
+		  "claimed_outcome=success contradiction=sender-is-not-the-caller: "
+		  "message repeated {repeat} times: [ a {user} b{rest}]" },
+	};
+
+	set = set_of("p | authentication logon success method=x | a {user} b{rest}\n"
+		     "p | log high | high\n"
+		     "p | session failure | only words\n");
+	assert_true(template_match(set, LIT("p"), LIT("a x b"), &m));
+	for (unsigned round = 0; round < 2; round++) {
+		for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+			struct wording *w = template_vary(set, m.wording, cases[i].varieties);
+
+			assert_string_equal(shown(w), cases[i].shown);
+			assert_ptr_equal(template_vary(set, m.wording, cases[i].varieties), w);
+			assert_false(w->unknown);
+		}
+	}
+	assert_ptr_equal(template_vary(set, m.wording, 0), m.wording);
+	assert_true(template_match(set, LIT("p"), LIT("high"), &m));
+	assert_string_equal(shown(template_vary(set, m.wording, VARIETY_SUSPECT)),
+			    "log   high suspicion=executable: high");
+	assert_string_equal(shown(template_vary(set, m.wording, VARIETY_NOT_ROOT)),
+			    "forged   high claimed_kind=log contradiction=sender-is-not-root: high");
+	assert_true(template_match(set, LIT("p"), LIT("only words"), &m));
+	assert_string_equal(shown(template_vary(set, m.wording, VARIETY_REPEATED)),
+			    "session  failure info: message repeated {repeat} times: [ only words]");
+}
+
+TEST(a_line_that_nobody_knows_stays_unknown_in_all_its_varieties)
+{
+	_cleanup_(template_set_freep) struct template_set *set = set_of("p | log | x\n");
+
+	assert_string_equal(shown(template_vary(set, &wording_unknown, VARIETY_REPEATED | VARIETY_REDACTED)),
+			    "log   info redacted=yes: message repeated {repeat} times: [ {message}]");
+	for (unsigned v = 0; v < VARIETIES; v++)
+		assert_true(template_vary(set, &wording_unknown, v)->unknown);
+}
+
+TEST(a_wording_without_room_for_one_field_more_is_not_repeated)
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT(4096), line = BUF_INIT(4096);
+	_cleanup_(template_set_freep) struct template_set *set = NULL;
+	struct template_match m;
+
+	assert_int_equal(buf_str(&text, "p | log | "), 0);
+	for (unsigned i = 0; i < EVENT_FIELDS_MAX; i++) {
+		assert_int_equal(buf_printf(&text, "{many%u},", i), 0);
+		assert_int_equal(buf_str(&line, "x,"), 0);
+	}
+	assert_int_equal(buf_str(&text, "\n"), 0);
+	assert_int_equal(buf_byte(&text, '\0'), 0);
+	set = set_of((const char *)text.data);
+	assert_true(template_match(set, LIT("p"), buf_bytes(&line), &m));
+	assert_null(template_vary(set, m.wording, VARIETY_REPEATED));
+	assert_non_null(template_vary(set, m.wording, VARIETY_JOINED));
 }
 
 TEST(limits_of_a_template_are_errors_and_no_overflow)
@@ -810,20 +1015,19 @@ TEST(sudo_is_read_by_the_order_of_its_fields)
 		{ "   alice : HOST=h ; TTY=pts/0 ; CHROOT=/c ; PWD=/ ; USER=bob ; GROUP=g ; TSID=00/01 ; "
 		  "ENV=A=1 B=2 ; COMMAND=list",
 		  "alice", "bob", "list", SUCCESS },
+		/* as whom, and what, nobody can say; but never whether it was allowed */
 		{ "   alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c x ; USER=bob ; COMMAND=y",
-		  "alice", "root", "/bin/sh -c x ; USER=bob ; COMMAND=y", SUCCESS },
+		  "alice", NULL, NULL, SUCCESS },
 		{ "   alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo bob : command not allowed ; "
 		  "TTY=pts/1 ; PWD=/ ; USER=root ; "
 		  "COMMAND=id",
-		  "alice", "root",
-		  "/bin/echo bob : command not allowed ; TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=id",
-		  SUCCESS },
+		  "alice", NULL, NULL, SUCCESS },
 		{ "   alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/true ; EXIT=1", "alice", "root",
 		  "/bin/true", SUCCESS },
 		{ "     bob : command not allowed ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/x alice : "
 		  "TTY=pts/0 ; PWD=/ ; USER=root ; "
 		  "COMMAND=id",
-		  "bob", "root", "/bin/x alice : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=id", FAILURE },
+		  "bob", NULL, NULL, FAILURE },
 		{ "     bob : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", "bob",
 		  "root", "/bin/ls", FAILURE },
 		{ "     bob : 3 incorrect password attempts ; TTY=pts/0 ; PWD=/ ; USER=root ; "
@@ -842,8 +1046,13 @@ TEST(sudo_is_read_by_the_order_of_its_fields)
 		if (!template_match(set, LIT("sudo"), bytes_str(cases[i].line), &m))
 			fail_msg("unknown: %s", cases[i].line);
 		assert_string_equal(value_of(&m, "user"), cases[i].user);
-		assert_string_equal(value_of(&m, "target_user"), cases[i].target);
-		assert_string_equal(value_of(&m, "command"), cases[i].command);
+		if (cases[i].target) {
+			assert_string_equal(value_of(&m, "target_user"), cases[i].target);
+			assert_string_equal(value_of(&m, "command"), cases[i].command);
+		} else {
+			assert_null(value_of(&m, "target_user"));
+			assert_null(value_of(&m, "command"));
+		}
 		assert_int_equal(m.wording->meaning.outcome, cases[i].outcome);
 		assert_string_equal(m.wording->meaning.activity, "privilege");
 	}
@@ -864,7 +1073,7 @@ TEST(pam_lines_are_read_whatever_the_service)
 		{ "ruser= rhost= ", NULL, NULL, NULL },
 		{ "ruser=bob rhost=192.0.2.7", "bob", "192.0.2.7", NULL },
 		{ "ruser=bob rhost=192.0.2.7  user=alice", "alice", "192.0.2.7", NULL },
-		{ "ruser= rhost=192.0.2.7 user=x rhost=10.0.0.1", "x rhost=10.0.0.1", "192.0.2.7", NULL },
+		{ "ruser= rhost=192.0.2.7 user=x rhost=10.0.0.1", " rhost=192.0.2.7 user=x", "10.0.0.1", NULL },
 		{ "ruser=x rhost=10.0.0.1 rhost=192.0.2.7", "x rhost=10.0.0.1", "192.0.2.7", NULL },
 		{ "ruser=x rhost=10.0.0.1 user=y rhost=192.0.2.7  user=z", "z", "192.0.2.7", NULL },
 		{ "ruser=x uid=0 euid=0 tty=ssh ruser= rhost=10.0.0.1  user=y rhost=192.0.2.7  user=z", "z",

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between template_parse.c, which reads a line, and template_compile.c, which finds out what matching has to
+ * know of it. Nobody else includes this. */
+#ifndef HALLMARK_COLLECTORS_TEMPLATE_PARSE_H
+#define HALLMARK_COLLECTORS_TEMPLATE_PARSE_H
+
+#include "collectors/match.h"
+
+#define LINE_MAX_BYTES 4096u
+#define FACTS_MAX 16u
+#define NAME_MAX_BYTES 32u
+
+struct template_parser {
+	struct arena *arena;
+	const struct template_place *place;
+	struct template *t;
+	struct token tokens[TOKENS_MAX];
+	size_t n;
+	struct bytes names[EVENT_FIELDS_MAX];
+	struct event_constant facts[FACTS_MAX];
+	size_t n_facts;
+	struct bytes sender; /* read when the fields are known */
+	bool in_group;
+	unsigned fields_in_group;
+	size_t group_begin;
+};
+
+/* Says what is wrong, and where: -EINVAL. */
+int template_wrong(const struct template_parser *p, const char *format, ...) _printf_(2, 3);
+/* For template_wrong(): foreign text comes from a file of the administrator's, but may be long or odd. */
+const char *template_shown(struct bytes b, char out[static 64]);
+#define SHOWN(b) template_shown((b), (char[64]){ 0 })
+/* A copy, with a NUL behind it; data NULL for no memory. */
+struct bytes template_keep(struct arena *arena, struct bytes b);
+
+/* Where each field can end, and how a message may begin; or what no message could match. */
+int template_compile(struct template_parser *p);
+
+#endif
