@@ -5,6 +5,7 @@
 #   make                builds hallmarkd and hallmark into $(BUILD)
 #   make tests          builds the test programs
 #   make install        to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(SYSCONFDIR)
+#   make deb            installs what packaging needs, and makes the Debian packages in $(BUILD)/deb
 #   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style or integration;
 #                       T=WORD runs only the test programs that have WORD in their names
 #   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names
@@ -13,7 +14,7 @@
 # Variables, for the command line or the environment; none is ever added to:
 #
 #   CC CFLAGS CPPFLAGS LDFLAGS   as usual; what the code itself needs is kept apart from them
-#   PREFIX=/usr SYSCONFDIR=/etc DESTDIR=
+#   PREFIX=/usr SYSCONFDIR=/etc DESTDIR= UNITDIR=$(PREFIX)/lib/systemd/system
 #   BUILD=build                  where everything that is made goes
 #   DEVELOPER=1                  warnings are errors
 #   SANITIZE=address,undefined   with sanitizers, into a directory of its own
@@ -23,6 +24,7 @@
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 PKG_CONFIG ?= pkg-config
 PROTOC_C ?= protoc-c
 INSTALL ?= install
@@ -34,7 +36,7 @@ BUILD ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
 .DEFAULT_GOAL := all
 
 # Goals that hand on to other programs, or to a make of their own once the packages are there.
-DELEGATED := help clean run check check-% fuzz
+DELEGATED := help clean run check check-% fuzz deb
 # Empty where nothing is to be built here.
 BUILDING := $(filter-out $(DELEGATED),$(or $(MAKECMDGOALS),all))
 
@@ -121,7 +123,7 @@ $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
 	$(call say,PROTO,$<)
 	$(Q)$(PROTOC_C) --proto_path=. --c_out=$(BUILD) $<
 
-$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c $(BUILD)/flags.mk
+$(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c $(PROTO_HDR) $(BUILD)/flags.mk
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -w -c $< -o $@
 
@@ -169,7 +171,7 @@ run:
 	@HALLMARK_BUILD=$(BUILD) packaging/run-here
 
 check:
-	@packaging/dependencies build test
+	@packaging/dependencies build test package
 	@tests/run
 
 check-%:
@@ -190,7 +192,7 @@ fuzz:
 		build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit; done
 
 MANUALS := $(wildcard packaging/man/*.[1-8])
-TEMPLATES := $(wildcard packaging/templates/*.templates)
+TEMPLATES := $(wildcard packaging/templates/*.templates packaging/templates/*.redactions)
 
 install: all
 	$(INSTALL) -D -m 755 $(BUILD)/hallmark $(DESTDIR)$(PREFIX)/bin/hallmark
@@ -200,6 +202,28 @@ install: all
 	for m in $(MANUALS); do $(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m || exit; done
 	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions packaging/completion/hallmark
 
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' packaging/systemd/hallmarkd.service | \
+		$(INSTALL) -D -m 644 /dev/stdin $(DESTDIR)$(UNITDIR)/hallmarkd.service
+	$(INSTALL) -m 644 -t $(DESTDIR)$(UNITDIR) packaging/systemd/hallmark-accounts.*
+	if $(PKG_CONFIG) --atleast-version=254 libsystemd; then $(INSTALL) -D -m 644 packaging/systemd/backoff.conf \
+		$(DESTDIR)$(UNITDIR)/hallmarkd.service.d/10-backoff.conf; fi
+	$(INSTALL) -D -m 644 packaging/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/hallmark.conf
+	$(INSTALL) -D -m 644 packaging/systemd/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/hallmark.conf
+	$(INSTALL) -D -m 644 packaging/systemd/preset.conf $(DESTDIR)$(PREFIX)/lib/systemd/system-preset/50-hallmark.preset
+
+# From a copy of what the package is made of, so that nothing else of the tree can get into it. What this make was told
+# is not for that build, whose settings are the distribution's.
+deb:
+	@packaging/dependencies build package
+	@rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb/hallmark
+	@cp -r Makefile CHANGELOG.md agent collectors proto packaging $(BUILD)/deb/hallmark
+	@cp -r deb $(BUILD)/deb/hallmark/debian
+	$(Q)cd $(BUILD)/deb/hallmark && env -u MAKEFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u BUILD -u CC -u CFLAGS -u CPPFLAGS \
+		-u LDFLAGS -u PREFIX -u SYSCONFDIR -u UNITDIR -u DESTDIR dpkg-buildpackage --build=binary --no-sign \
+		>../build.log 2>&1 || { cat ../build.log >&2; exit 1; }
+	@rm -rf $(BUILD)/deb/hallmark
+	@ls $(BUILD)/deb/*.deb
+
 clean:
 	rm -rf build build-*
 
@@ -208,4 +232,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests headers run check fuzz install clean help
+.PHONY: all tests headers run check fuzz install deb clean help

@@ -12,6 +12,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
 #include "agent/commands.h"
 #include "agent/config.h"
 #include "agent/recorder.h"
@@ -55,15 +56,18 @@ static int timer_at(sd_event_source *timer, uint64_t at_us)
 	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
-/* For `systemctl status`. Not with each commit: every word of it wakes the service manager. */
+/* For `systemctl status`, with the time that it is of: not with each commit, since it wakes the service manager. */
 static void daemon_say_status(const struct daemon *d)
 {
+	char now[TEXT_TIME_MAX];
+
+	(void)text_time(clock_wall_us(), now);
 	if (recorder_is_blocked(d->recorder))
-		(void)sd_notifyf(false, "STATUS=the spool takes nothing: %s",
+		(void)sd_notifyf(false, "STATUS=the spool takes nothing since %s: %s", now,
 				 strerror(-recorder_blocked_reason(d->recorder)));
 	else
-		(void)sd_notifyf(false, "STATUS=reading %s; %" PRIu64 " events since the start",
-				 (const char *)d->sources.description.data, intake_counters(d->intake)->events);
+		(void)sd_notifyf(false, "STATUS=reading %s; %" PRIu64 " events by %s",
+				 (const char *)d->sources.description.data, intake_counters(d->intake)->events, now);
 }
 
 /* Keeps quiet about a blocked spool but for the first time: the event that follows says how long it was. */

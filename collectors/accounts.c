@@ -126,7 +126,8 @@ static void table_read(const char *path, struct table *ret, struct stat *ret_sta
 	*ret = (struct table){ .text = BUF_INIT(ACCOUNTS_BYTES_MAX) };
 	*ret_stat = (struct stat){ 0 };
 	/* the times before the text: what changes in between has another time at the next look */
-	if (fd < 0 || fstat(fd, ret_stat) < 0 || !S_ISREG(ret_stat->st_mode) ||
+	/* without a link: it is mounted here by itself, and was replaced where it comes from */
+	if (fd < 0 || fstat(fd, ret_stat) < 0 || !S_ISREG(ret_stat->st_mode) || ret_stat->st_nlink == 0 ||
 	    buf_reserve(&ret->text, (size_t)ret_stat->st_size) < 0)
 		return;
 	n = pread_all(fd, ret->text.data, (size_t)ret_stat->st_size, 0);

@@ -116,6 +116,20 @@ TEST(without_a_file_nothing_is_contradicted)
 	assert_false(accounts_contradict(h.accounts, LIT("root"), 1000, later()));
 }
 
+TEST(a_file_that_has_no_name_any_more_says_nothing)
+{
+	_cleanup_(host_done) struct host h = host_of(PASSWD);
+	_cleanup_(closep) int fd = open(h.path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(accounts_freep) struct accounts *mounted = NULL;
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	assert_int_equal(accounts_new(path, &mounted), 0);
+	assert_true(accounts_contradict(mounted, LIT("root"), 1000, later()));
+	assert_int_equal(unlink(h.path), 0);
+	assert_false(accounts_contradict(mounted, LIT("root"), 1000, later()));
+}
+
 TEST(what_is_older_than_the_accounts_is_not_contradicted)
 {
 	_cleanup_(host_done) struct host h = host_of(PASSWD);
