@@ -15,9 +15,11 @@
 #include "agent/base/text.h"
 #include "agent/commands.h"
 #include "agent/config.h"
+#include "agent/host_secret.h"
 #include "agent/recorder.h"
 #include "agent/sandbox.h"
 #include "agent/sources.h"
+#include "collectors/fingerprint.h"
 
 #define READ_BUDGET (256u * 1024)              /* bytes of one source before the next one's turn */
 #define RETRY_US (UINT64_C(1) * 1000000)       /* until the spool is tried again */
@@ -394,15 +396,19 @@ static int daemon_say_opening_failed(struct daemon *d)
 }
 
 /* The same on every start, so that what is read again after a crash is recorded as it was. */
-static int daemon_key_redaction(struct daemon *d)
+static int daemon_set_keys(struct daemon *d)
 {
-	uint8_t key[DERIVED_KEY_SIZE];
-	int r = recorder_derive_key(d->recorder, "hallmark: names of unknown users", key);
+	uint8_t names[HOST_SECRET_SIZE], positions[HOST_SECRET_SIZE];
+	int r = host_secret_derive(d->config.state_directory, "hallmark: names of unknown users", names);
 
+	if (r >= 0)
+		r = host_secret_derive(d->config.state_directory, "hallmark: bytes before a position", positions);
 	if (r < 0)
-		return log_error_errno(r, "Cannot derive a key for redaction");
-	redactor_set_key(interpreter_redactor(d->interpreter), key);
-	explicit_bzero(key, sizeof key);
+		return log_error_errno(r, "Cannot get the secret in %s", d->config.state_directory);
+	redactor_set_key(interpreter_redactor(d->interpreter), names);
+	fingerprint_set_key(positions);
+	explicit_bzero(names, sizeof names);
+	explicit_bzero(positions, sizeof positions);
 	return 0;
 }
 
@@ -412,7 +418,7 @@ static int daemon_start(struct daemon *d)
 
 	if (r < 0)
 		return daemon_state_failed(d, r);
-	r = daemon_key_redaction(d);
+	r = daemon_set_keys(d);
 	if (r >= 0)
 		r = daemon_choose_sources(d);
 	if (r < 0)

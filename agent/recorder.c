@@ -549,8 +549,3 @@ const char *recorder_fingerprint(const struct recorder *rec)
 {
 	return rec->id.fingerprint;
 }
-
-int recorder_derive_key(const struct recorder *rec, const char *label, uint8_t ret[static DERIVED_KEY_SIZE])
-{
-	return signing_key_derive(rec->id.key, label, ret);
-}

@@ -58,7 +58,5 @@ struct recorder_totals {
 };
 const struct recorder_totals *recorder_totals(const struct recorder *rec);
 const char *recorder_fingerprint(const struct recorder *rec);
-/* A secret of this host's, see signing_key_derive(). */
-int recorder_derive_key(const struct recorder *rec, const char *label, uint8_t ret[static DERIVED_KEY_SIZE]);
 
 #endif

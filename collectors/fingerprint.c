@@ -3,8 +3,16 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "agent/base/macro.h"
+
+static uint8_t digest_key[FINGERPRINT_KEY_SIZE];
+
+void fingerprint_set_key(const uint8_t key[static FINGERPRINT_KEY_SIZE])
+{
+	memcpy(digest_key, key, sizeof digest_key);
+}
 
 void edge_set_head(struct edge *e, struct bytes b)
 {
@@ -24,7 +32,7 @@ static int digest(struct bytes b, uint8_t ret[static FINGERPRINT_DIGEST])
 
 	if (b.len == 0)
 		return 0;
-	if (!EVP_Digest(b.data, b.len, whole, NULL, EVP_sha256(), NULL))
+	if (!HMAC(EVP_sha256(), digest_key, sizeof digest_key, b.data, b.len, whole, NULL))
 		return -EIO;
 	memcpy(ret, whole, FINGERPRINT_DIGEST);
 	return 0;

@@ -2,7 +2,8 @@
 /*
  * How a log file is known again: by the bytes that it begins with and those before the position
  * (FilePosition in hallmark.proto). While a file is read these bytes are kept themselves, in two edges;
- * what goes into a position is their digest.
+ * what goes into a position is their digest, under a key that whoever has the record lacks: the bytes are raw, and
+ * a secret that was redacted may be among them.
  */
 #ifndef HALLMARK_COLLECTORS_FINGERPRINT_H
 #define HALLMARK_COLLECTORS_FINGERPRINT_H
@@ -23,6 +24,10 @@ struct fingerprint {
 	uint32_t head_size, tail_size; /* at most EDGE_MAX; head_size 0: the file was empty */
 	uint8_t head[FINGERPRINT_DIGEST], tail[FINGERPRINT_DIGEST];
 };
+
+/* For all fingerprints of the process; to be called before the first. The same key in each run, or none fits. */
+#define FINGERPRINT_KEY_SIZE 32u
+void fingerprint_set_key(const uint8_t key[static FINGERPRINT_KEY_SIZE]);
 
 /* Keeps the first, or the last, EDGE_MAX bytes of `b`. */
 void edge_set_head(struct edge *e, struct bytes b);

@@ -456,6 +456,23 @@ static int part_append(struct row *row, const struct sibling *one, struct opened
 	return 1;
 }
 
+/* copytruncate copies before it truncates: what the file at the path still begins with is no older file. Once that
+ * is truncated, the copy is found for what was not read of it. */
+static bool is_copy_of_current(const struct siblings *s, const struct sibling *one)
+{
+	_cleanup_(opened_done) struct opened copy = OPENED_INIT, whole = OPENED_INIT;
+	struct fingerprint fp;
+
+	if (!one->name || one->encoding != ENCODING_NONE || one->size == 0)
+		return false;
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->list[i].name)
+			return sibling_open(s, one, (uint64_t)one->size, &copy) >= 0 &&
+			       fingerprint_make(copy.offset, &copy.head, &copy.tail, &fp) >= 0 &&
+			       sibling_match(s, &s->list[i], &fp, &whole) > 0;
+	return false;
+}
+
 /* Adds the next file to the row. 1: done, there may be more; 0: there is none, or not now. */
 static int append_newer(struct row *row)
 {
@@ -469,8 +486,9 @@ static int append_newer(struct row *row)
 		row->recheck |= r > 0;
 		return r < 0 ? r : 0;
 	}
-	for (i = newer_than_parts(row, &s); i < s.n && part_listed(row, s.list[i].id); i++)
-		;
+	i = newer_than_parts(row, &s);
+	while (i < s.n && (part_listed(row, s.list[i].id) || is_copy_of_current(&s, &s.list[i])))
+		i++;
 	if (i >= s.n)
 		return 0;
 	r = open_newer(row, &s, &s.list[i], &file);

@@ -35,10 +35,6 @@ int signing_key_to_pem(const struct signing_key *key, struct buf *ret);
 struct signing_key *signing_key_free(struct signing_key *key); /* wipes; returns NULL */
 DEFINE_CLEANUP(struct signing_key *, signing_key_free)
 void signing_key_public(const struct signing_key *key, uint8_t ret[static PUBLIC_KEY_SIZE]);
-/* A secret for another purpose, which `label` names: HMAC-SHA-256 of it under the private number. The same for the
- * same key and label; says nothing about the key. */
-#define DERIVED_KEY_SIZE 32u
-int signing_key_derive(const struct signing_key *key, const char *label, uint8_t ret[static DERIVED_KEY_SIZE]);
 
 /* How people name a key: "SHA256:" and unpadded base64 of SHA-256 over the DER SubjectPublicKeyInfo,
  * as OpenSSL and AWS KMS know the key. */

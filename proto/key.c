@@ -147,20 +147,6 @@ const uint8_t *signing_key_point(const struct signing_key *key)
 	return key->public;
 }
 
-int signing_key_derive(const struct signing_key *key, const char *label, uint8_t ret[static DERIVED_KEY_SIZE])
-{
-	uint8_t number[COORDINATE_SIZE];
-	BIGNUM *bn = NULL;
-	bool good;
-
-	good = EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_PRIV_KEY, &bn) == 1 &&
-	       BN_bn2binpad(bn, number, sizeof number) == sizeof number &&
-	       HMAC(EVP_sha256(), number, sizeof number, bytes_str(label).data, strlen(label), ret, NULL);
-	OPENSSL_cleanse(number, sizeof number);
-	BN_clear_free(bn);
-	return good ? 0 : -EIO;
-}
-
 int signing_key_sign(const struct signing_key *key, const uint8_t digest[static DIGEST_SIZE],
 		     uint8_t ret[static SIGNATURE_MAX])
 {

@@ -213,6 +213,36 @@ TEST(a_copy_that_was_made_before_our_last_line_is_not_read_again)
 		}
 }
 
+TEST(a_copy_of_the_file_that_is_about_to_be_truncated_is_no_older_file)
+{
+	for (int started = 0; started < 2; started++) {
+		host();
+		append(path, "one\n");
+		start(0);
+		pump(false);
+		commit();
+		stop();
+		assert_got("one|");
+		copy_file(path, at(".2"));
+		assert_int_equal(truncate(path, 0), 0);
+		append(path, "two\n");
+		copy_file(path, at(".1"));
+		append(path, "three\n");
+		start(0);
+		pump(false);
+		assert_got("<truncated>two|three|");
+		commit();
+		if (!started)
+			stop();
+		assert_int_equal(truncate(path, 0), 0);
+		append(path, "four\n");
+		if (!started)
+			start(0);
+		pump(false);
+		assert_got("<truncated>four|");
+	}
+}
+
 TEST(an_empty_file_is_found_again_behind_the_one_before_it)
 {
 	int fd;

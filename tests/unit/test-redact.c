@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "collectors/redact.h"
-#include "proto/envelope.h"
 
 #define SHIPPED "packaging/templates"
 
@@ -313,25 +312,6 @@ TEST(unknown_users_are_kept_dropped_or_hashed_under_the_key)
 	/* printf hunter2 | openssl mac -digest SHA256 -macopt hexkey:010203000… HMAC */
 	assert_bytes_equal(redacted_user(red, "hunter2"), "Invalid user [redacted unknown-user 2234cc66227cf6ce] from 192.0.2.7");
 	assert_false(bytes_eq(redacted_user(red, "hunter2"), redacted_user(other, "hunter2")));
-}
-
-TEST(a_hosts_key_for_names_comes_from_its_signing_key_and_a_label)
-{
-	_cleanup_(signing_key_freep) struct signing_key *key = NULL, *read = NULL, *other = NULL;
-	_cleanup_(buf_done) struct buf pem = BUF_INIT(4096);
-	uint8_t a[DERIVED_KEY_SIZE], b[DERIVED_KEY_SIZE];
-
-	assert_int_equal(signing_key_generate(&key), 0);
-	assert_int_equal(signing_key_generate(&other), 0);
-	assert_int_equal(signing_key_to_pem(key, &pem), 0);
-	assert_int_equal(signing_key_from_pem(buf_bytes(&pem), &read), 0);
-	assert_int_equal(signing_key_derive(key, "names", a), 0);
-	assert_int_equal(signing_key_derive(read, "names", b), 0);
-	assert_memory_equal(a, b, sizeof a);
-	assert_int_equal(signing_key_derive(key, "name", b), 0);
-	assert_memory_not_equal(a, b, sizeof a);
-	assert_int_equal(signing_key_derive(other, "names", b), 0);
-	assert_memory_not_equal(a, b, sizeof a);
 }
 
 /* --- bounds ------------------------------------------------------------------------------- */
