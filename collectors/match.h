@@ -7,6 +7,7 @@
 #define HALLMARK_COLLECTORS_MATCH_H
 
 #include "agent/base/arena.h"
+#include "collectors/data_line.h"
 #include "collectors/field_type.h"
 #include "collectors/template.h"
 
@@ -79,12 +80,7 @@ struct template
 
 /* Reads one line of a .templates file: 1 and a template, 0 for a blank line or a comment, -EINVAL with a
  * sentence in `why` (may be NULL), -ENOMEM. `resolved` is left empty. */
-struct template_place {
-	const char *origin;
-	unsigned line;
-	struct buf *why;
-};
-int template_parse_line(struct arena *arena, struct bytes line, const struct template_place *place,
+int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
 			struct template *ret);
 
 /* Literals are mostly short: no call for those. */

@@ -77,7 +77,7 @@ static int redactor_room(struct redactor *red)
 
 int redactor_add(struct redactor *red, struct bytes text, const char *origin, struct buf *ret_why)
 {
-	struct redact_place place = { .origin = origin, .why = ret_why };
+	struct data_place place = { .origin = origin, .why = ret_why };
 	size_t before = red->n;
 
 	while (text.len > 0) {

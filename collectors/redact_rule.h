@@ -5,6 +5,7 @@
 #define HALLMARK_COLLECTORS_REDACT_RULE_H
 
 #include "agent/base/buf.h"
+#include "collectors/data_line.h"
 #include "collectors/trie.h"
 
 #define REDACT_NAMES_MAX 64u
@@ -43,16 +44,10 @@ static inline uint8_t redact_fold(uint8_t c)
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 'a' - 'A') : c;
 }
 
-struct redact_place {
-	const char *origin;
-	unsigned line;
-	struct buf *why;
-};
-
 /* Reads one line of a .redactions file: 1 and a rule, 0 for a blank line or a comment, -EINVAL with a sentence in
  * `why` (may be NULL), -ENOMEM. */
 int redact_parse_line(struct arena *arena, struct redact_names *names, struct bytes line,
-		      const struct redact_place *place, struct redact_rule *ret);
+		      const struct data_place *place, struct redact_rule *ret);
 
 /* --- finding ------------------------------------------------------------------------------------- */
 

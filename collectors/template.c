@@ -57,7 +57,7 @@ static int set_room(struct template_set *set)
 
 int template_set_add(struct template_set *set, struct bytes text, const char *origin, struct buf *ret_why)
 {
-	struct template_place place = { .origin = origin, .why = ret_why };
+	struct data_place place = { .origin = origin, .why = ret_why };
 	size_t before = set->n;
 	int r;
 

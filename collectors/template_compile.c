@@ -25,7 +25,7 @@ static int check_touching(struct template_parser *p)
 			before |= at_group;
 		} else {
 			if (before & forbidden)
-				return template_wrong(p, "the field %s touches the field before it",
+				return data_wrong(p->place, "the field %s touches the field before it",
 					     SHOWN(p->names[k->number]));
 			if (k->type != TYPE_BLANKS)
 				before = AFTER_FIELD;
@@ -94,7 +94,7 @@ static int find_ends(struct template_parser *p, struct token *field, size_t at)
 		own += field_type_holds(field->type, (uint8_t)c);
 	}
 	if (field_type_is_greedy(field->type) && n > 0 && own == n && !b.end)
-		return template_wrong(p, "what follows the field %s is always taken by it, so that nothing can match",
+		return data_wrong(p->place, "what follows the field %s is always taken by it, so that nothing can match",
 			     SHOWN(p->names[field->number]));
 	memcpy(follow, b.bytes, sizeof b.bytes);
 	field->follow = follow;
@@ -130,7 +130,7 @@ static int find_leads(struct template_parser *p)
 		if (r == 0 && p->tokens[i].kind == TOKEN_LITERAL)
 			r = buf_append(&lead, p->tokens[i].literal);
 		/* groups are numbered from the first on, as the bits of `set` are */
-		leads[set].text = template_keep(p->arena, buf_bytes(&lead));
+		leads[set].text = data_keep(p->arena, buf_bytes(&lead));
 		leads[set].groups = set;
 		leads[set].token = (uint16_t)(i + (p->tokens[i].kind == TOKEN_LITERAL));
 		if (r < 0 || !leads[set].text.data)

@@ -2,52 +2,8 @@
 /* The template language (template.h): one line of text becomes a struct template, or a sentence on what is
  * wrong. */
 #include <errno.h>
-#include <stdarg.h>
 
 #include "collectors/template_parse.h"
-
-int template_wrong(const struct template_parser *p, const char *format, ...)
-{
-	va_list args;
-	char text[256];
-
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	if (p->place->why)
-		(void)buf_printf(p->place->why, "%s:%u: %s", p->place->origin, p->place->line, text);
-	return -EINVAL;
-}
-
-const char *template_shown(struct bytes b, char out[static 64])
-{
-	size_t n = MIN(b.len, 60u);
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = b.data[i] < 0x20 || b.data[i] >= 0x7f ? '?' : (char)b.data[i];
-	out[n] = '\0';
-	return out;
-}
-
-static struct bytes trim(struct bytes b)
-{
-	while (b.len > 0 && (b.data[0] == ' ' || b.data[0] == '\t'))
-		b = bytes_from(b, 1);
-	while (b.len > 0 &&
-	       (b.data[b.len - 1] == ' ' || b.data[b.len - 1] == '\t' || b.data[b.len - 1] == '\r'))
-		b.len--;
-	return b;
-}
-
-/* Takes what stands before the first `c` off the front of `rest`; all of it where there is none. */
-static struct bytes split(struct bytes *rest, uint8_t c)
-{
-	const uint8_t *p = rest->len > 0 ? memchr(rest->data, c, rest->len) : NULL;
-	struct bytes part = { rest->data, p ? (size_t)(p - rest->data) : rest->len };
-
-	*rest = bytes_from(*rest, part.len + 1);
-	return part;
-}
 
 static bool is_name(struct bytes b)
 {
@@ -60,17 +16,6 @@ static bool is_name(struct bytes b)
 			return false;
 	}
 	return true;
-}
-
-struct bytes template_keep(struct arena *arena, struct bytes b)
-{
-	uint8_t *p = arena_alloc(arena, b.len + 1);
-
-	if (!p)
-		return BYTES_NONE;
-	if (b.len > 0)
-		memcpy(p, b.data, b.len);
-	return bytes_of(p, b.len);
 }
 
 /* --- programs and meaning ----------------------------------------------------------------- */
@@ -87,16 +32,16 @@ static int parse_names(struct template_parser *p, struct bytes text, const char 
 	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		struct bytes name = trim(split(&text, ','));
+		struct bytes name = data_trim(data_split(&text, ','));
 		const uint8_t *star = name.len > 0 ? memchr(name.data, '*', name.len) : NULL;
 
 		if (name.len == 0)
-			return template_wrong(p, "%s", missing);
+			return data_wrong(p->place, "%s", missing);
 		if (memchr(name.data, ' ', name.len))
-			return template_wrong(p, "program \"%s\": programs are separated by commas", SHOWN(name));
+			return data_wrong(p->place, "program \"%s\": programs are separated by commas", SHOWN(name));
 		if (star && star != name.data + name.len - 1)
-			return template_wrong(p, "program \"%s\": * may only stand at the end", SHOWN(name));
-		names[i] = template_keep(p->arena, name);
+			return data_wrong(p->place, "program \"%s\": * may only stand at the end", SHOWN(name));
+		names[i] = data_keep(p->arena, name);
 		if (!names[i].data)
 			return -ENOMEM;
 	}
@@ -140,20 +85,20 @@ static bool is_reserved(struct bytes name)
 
 static int parse_fact(struct template_parser *p, struct bytes word)
 {
-	struct bytes name = split(&word, '=');
+	struct bytes name = data_split(&word, '=');
 
 	if (!is_name(name))
-		return template_wrong(p, "\"%s\" is no name for a fact", SHOWN(name));
+		return data_wrong(p->place, "\"%s\" is no name for a fact", SHOWN(name));
 	if (is_reserved(name))
-		return template_wrong(p, "the name %s is reserved", SHOWN(name));
+		return data_wrong(p->place, "the name %s is reserved", SHOWN(name));
 	for (size_t i = 0; i < p->n_facts; i++) {
 		if (bytes_eq(name, bytes_str(p->facts[i].name)))
-			return template_wrong(p, "the fact %s stands twice", SHOWN(name));
+			return data_wrong(p->place, "the fact %s stands twice", SHOWN(name));
 	}
 	if (p->n_facts == FACTS_MAX)
-		return template_wrong(p, "more than %u facts", FACTS_MAX);
-	name = template_keep(p->arena, name);
-	word = template_keep(p->arena, word);
+		return data_wrong(p->place, "more than %u facts", FACTS_MAX);
+	name = data_keep(p->arena, name);
+	word = data_keep(p->arena, word);
 	if (!name.data || !word.data)
 		return -ENOMEM;
 	p->facts[p->n_facts++] = (struct event_constant){ (const char *)name.data, (const char *)word.data };
@@ -172,10 +117,10 @@ static int parse_rule(struct template_parser *p, const char *name, struct bytes 
 	bool is_sender = strcmp(name, "sender") == 0;
 
 	if (is_sender ? p->sender.data != NULL : executables->n > 0)
-		return template_wrong(p, "%s= stands twice", name);
+		return data_wrong(p->place, "%s= stands twice", name);
 	if (!is_sender)
 		return parse_names(p, value, "a name is missing in exe=", executables);
-	p->sender = template_keep(p->arena, value);
+	p->sender = data_keep(p->arena, value);
 	return p->sender.data ? 0 : -ENOMEM;
 }
 
@@ -185,8 +130,8 @@ static int parse_meaning(struct template_parser *p, struct bytes text)
 	bool kind = false, activity = false, outcome = false, severity = false;
 	struct meaning m = { .activity = "", .severity = HALLMARK__V1__SEVERITY__SEVERITY_INFO };
 
-	for (text = trim(text); text.len > 0; text = trim(text)) {
-		struct bytes word = split(&text, ' ');
+	for (text = data_trim(text); text.len > 0; text = data_trim(text)) {
+		struct bytes word = data_split(&text, ' ');
 		int r = 0;
 
 		if (bytes_starts(word, LIT("sender="))) {
@@ -205,7 +150,7 @@ static int parse_meaning(struct template_parser *p, struct bytes text)
 		} else if (!severity && severity_from_name(word, &m.severity) == 0) {
 			severity = true;
 		} else {
-			r = template_wrong(p, "\"%s\" is no kind, activity, outcome or severity that could stand here",
+			r = data_wrong(p->place, "\"%s\" is no kind, activity, outcome or severity that could stand here",
 				  SHOWN(word));
 		}
 		if (r < 0)
@@ -220,7 +165,7 @@ static int parse_meaning(struct template_parser *p, struct bytes text)
 static int add_token(struct template_parser *p, struct token token)
 {
 	if (p->n == TOKENS_MAX - 1)
-		return template_wrong(p, "the text has more than %u parts", TOKENS_MAX - 1);
+		return data_wrong(p->place, "the text has more than %u parts", TOKENS_MAX - 1);
 	p->tokens[p->n++] = token;
 	return 0;
 }
@@ -231,7 +176,7 @@ static int add_literal(struct template_parser *p, struct buf *literal)
 
 	if (literal->len == 0)
 		return 0;
-	text = template_keep(p->arena, buf_bytes(literal));
+	text = data_keep(p->arena, buf_bytes(literal));
 	buf_clear(literal);
 	return text.data ? add_token(p, (struct token){ .kind = TOKEN_LITERAL, .literal = text }) : -ENOMEM;
 }
@@ -239,9 +184,9 @@ static int add_literal(struct template_parser *p, struct buf *literal)
 static int open_group(struct template_parser *p)
 {
 	if (p->in_group)
-		return template_wrong(p, "optional groups do not nest");
+		return data_wrong(p->place, "optional groups do not nest");
 	if (p->t->n_groups == GROUPS_MAX)
-		return template_wrong(p, "more than %u optional groups", GROUPS_MAX);
+		return data_wrong(p->place, "more than %u optional groups", GROUPS_MAX);
 	p->in_group = true;
 	p->fields_in_group = 0;
 	p->group_begin = p->n;
@@ -251,7 +196,7 @@ static int open_group(struct template_parser *p)
 static int close_group(struct template_parser *p)
 {
 	if (p->n == p->group_begin + 1)
-		return template_wrong(p, "an optional group is empty");
+		return data_wrong(p->place, "an optional group is empty");
 	p->in_group = false;
 	p->tokens[p->group_begin].skip = (uint16_t)(p->n + 1);
 	return add_token(p, (struct token){ .kind = TOKEN_GROUP_END });
@@ -264,14 +209,14 @@ static int parse_options(struct template_parser *p, struct bytes whole, struct b
 	enum field_type type = token->type;
 
 	while (text.len > 0) {
-		struct bytes word = split(&text, ':');
+		struct bytes word = data_split(&text, ':');
 
 		if (bytes_eq(word, LIT("last")) && (text.len == 0 || bytes_eq(text, LIT("unknown"))))
 			token->last = true;
 		else if (bytes_eq(word, LIT("unknown")) && text.len == 0)
 			token->unknown = true;
 		else if (field_type_from_name(word, &type) < 0)
-			return template_wrong(p, "\"{%s}\": \"%s\" is no type", SHOWN(whole), SHOWN(word));
+			return data_wrong(p->place, "\"{%s}\": \"%s\" is no type", SHOWN(whole), SHOWN(word));
 	}
 	token->type = (uint8_t)type;
 	token->unknown_group =
@@ -282,7 +227,7 @@ static int parse_options(struct template_parser *p, struct bytes whole, struct b
 /* name, and what parse_options() reads; :blanks */
 static int parse_field(struct template_parser *p, struct bytes text)
 {
-	struct bytes whole = text, name = split(&text, ':');
+	struct bytes whole = text, name = data_split(&text, ':');
 	struct token token = { .kind = TOKEN_FIELD, .number = p->t->n_fields };
 	char terminated[NAME_MAX_BYTES + 1] = "";
 	int id, r;
@@ -290,29 +235,29 @@ static int parse_field(struct template_parser *p, struct bytes text)
 	if (name.len == 0 && bytes_starts(text, LIT("blanks")))
 		name = LIT(EVENT_FIELD_BLANKS);
 	if (!is_name(name))
-		return template_wrong(p, "\"{%s}\": \"%s\" is no name for a field", SHOWN(whole), SHOWN(name));
+		return data_wrong(p->place, "\"{%s}\": \"%s\" is no name for a field", SHOWN(whole), SHOWN(name));
 	if (is_reserved(name))
-		return template_wrong(p, "the name %s is reserved", SHOWN(name));
+		return data_wrong(p->place, "the name %s is reserved", SHOWN(name));
 	token.type = (uint8_t)field_type_of_name(name);
 	r = parse_options(p, whole, text, &token);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < p->t->n_fields && token.type != TYPE_BLANKS; i++) {
 		if (bytes_eq(name, p->names[i]))
-			return template_wrong(p, "the field %s stands twice", SHOWN(name));
+			return data_wrong(p->place, "the field %s stands twice", SHOWN(name));
 	}
 	for (size_t i = 0; i < p->n_facts; i++) {
 		if (bytes_eq(name, bytes_str(p->facts[i].name)))
-			return template_wrong(p, "%s is both a fact and a field", SHOWN(name));
+			return data_wrong(p->place, "%s is both a fact and a field", SHOWN(name));
 	}
 	if (p->t->n_fields == EVENT_FIELDS_MAX)
-		return template_wrong(p, "more than %u fields", EVENT_FIELDS_MAX);
+		return data_wrong(p->place, "more than %u fields", EVENT_FIELDS_MAX);
 	if (p->in_group && ++p->fields_in_group > 4)
-		return template_wrong(p, "an optional group has more than four fields");
+		return data_wrong(p->place, "an optional group has more than four fields");
 	memcpy(terminated, name.data, name.len);
 	id = event_field_id(terminated);
 	if (id < 0)
-		return template_wrong(p, "the field %s: there are too many different field names", terminated);
+		return data_wrong(p->place, "the field %s: there are too many different field names", terminated);
 	p->names[p->t->n_fields++] = name;
 	token.id = (uint16_t)id;
 	return add_token(p, token);
@@ -337,7 +282,7 @@ static int parse_brace(struct template_parser *p, struct bytes *text, struct buf
 	}
 	close = memchr(text->data, '}', text->len);
 	if (!close)
-		return template_wrong(p, "{ without }");
+		return data_wrong(p->place, "{ without }");
 	field = bytes_of(text->data + 1, (size_t)(close - text->data) - 1);
 	*text = bytes_from(*text, field.len + 2);
 	return parse_field(p, field);
@@ -357,7 +302,7 @@ static int parse_text(struct template_parser *p, struct bytes text)
 			if (r == 0)
 				r = close_group(p);
 		} else if (text.data[0] == '}' && !bytes_starts(text, LIT("}}"))) {
-			r = template_wrong(p, "} without {; a brace that is meant is written twice");
+			r = data_wrong(p->place, "} without {; a brace that is meant is written twice");
 		} else {
 			r = buf_byte(&literal, text.data[0]);
 			text = bytes_from(text, text.data[0] == '}' ? 2 : 1);
@@ -368,9 +313,9 @@ static int parse_text(struct template_parser *p, struct bytes text)
 	if (r < 0)
 		return r;
 	if (p->in_group)
-		return template_wrong(p, "an optional group is not closed by ]}");
+		return data_wrong(p->place, "an optional group is not closed by ]}");
 	if (p->n == 0)
-		return template_wrong(p, "the text is empty");
+		return data_wrong(p->place, "the text is empty");
 	p->tokens[p->n++] = (struct token){ .kind = TOKEN_END };
 	return 0;
 }
@@ -394,13 +339,13 @@ static int parse_sender_field(struct template_parser *p, struct bytes word)
 	int id;
 
 	if (!is_name(name) || word.data[word.len - 1] != '}' || (p->n > 0 && !has_field(p, name)))
-		return template_wrong(p, "sender=%s: there is no such field", SHOWN(word));
+		return data_wrong(p->place, "sender=%s: there is no such field", SHOWN(word));
 	if (rule->n_ids == ELEMENTSOF(rule->ids))
-		return template_wrong(p, "sender= names more than %u fields", SENDER_FIELDS_MAX);
+		return data_wrong(p->place, "sender= names more than %u fields", SENDER_FIELDS_MAX);
 	memcpy(terminated, name.data, name.len);
 	id = event_field_id(terminated);
 	if (id < 0)
-		return template_wrong(p, "the field %s: there are too many different field names", terminated);
+		return data_wrong(p->place, "the field %s: there are too many different field names", terminated);
 	rule->ids[rule->n_ids++] = (uint16_t)id;
 	return 0;
 }
@@ -459,8 +404,8 @@ static int finish(struct template_parser *p)
 /* Nothing but sender= and exe=: the second and last part of such a line. */
 static bool is_rule_for_tags(struct bytes meaning)
 {
-	for (meaning = trim(meaning); meaning.len > 0; meaning = trim(meaning)) {
-		struct bytes word = split(&meaning, ' ');
+	for (meaning = data_trim(meaning); meaning.len > 0; meaning = data_trim(meaning)) {
+		struct bytes word = data_split(&meaning, ' ');
 
 		if (!bytes_starts(word, LIT("sender=")) && !bytes_starts(word, LIT("exe=")))
 			return false;
@@ -468,31 +413,31 @@ static bool is_rule_for_tags(struct bytes meaning)
 	return true;
 }
 
-int template_parse_line(struct arena *arena, struct bytes line, const struct template_place *place,
+int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
 			struct template *ret)
 {
 	struct template t = { 0 };
 	struct template_parser p = { .arena = arena, .place = place, .t = &t };
-	struct bytes rest = trim(line), programs, meaning;
+	struct bytes rest = data_trim(line), programs, meaning;
 	bool is_rule;
 	int r;
 
 	if (rest.len == 0 || rest.data[0] == '#')
 		return 0;
 	if (rest.len > LINE_MAX_BYTES)
-		return template_wrong(&p, "the line is longer than %u bytes", LINE_MAX_BYTES);
-	programs = split(&rest, '|');
+		return data_wrong(p.place, "the line is longer than %u bytes", LINE_MAX_BYTES);
+	programs = data_split(&rest, '|');
 	is_rule = rest.len > 0 && !memchr(rest.data, '|', rest.len) && is_rule_for_tags(rest);
 	if (rest.len == 0 || (!is_rule && !memchr(rest.data, '|', rest.len)))
-		return template_wrong(&p, "not \"programs | meaning | text\"");
-	meaning = split(&rest, '|');
+		return data_wrong(p.place, "not \"programs | meaning | text\"");
+	meaning = data_split(&rest, '|');
 	r = parse_names(&p, programs, "a program is missing before the first |", &t.programs);
 	if (r == 0)
 		r = parse_meaning(&p, meaning);
 	if (r == 0 && names_any_program(&t) && (is_rule || t.executables.n > 0))
-		r = template_wrong(&p, "%s for every program", is_rule ? "no rule can be" : "no exe= can be");
+		r = data_wrong(p.place, "%s for every program", is_rule ? "no rule can be" : "no exe= can be");
 	if (r == 0 && !is_rule)
-		r = parse_text(&p, trim(rest));
+		r = parse_text(&p, data_trim(rest));
 	if (r == 0)
 		r = parse_sender(&p);
 	if (r == 0 && !is_rule)

@@ -12,7 +12,7 @@
 
 struct template_parser {
 	struct arena *arena;
-	const struct template_place *place;
+	const struct data_place *place;
 	struct template *t;
 	struct token tokens[TOKENS_MAX];
 	size_t n;
@@ -24,14 +24,6 @@ struct template_parser {
 	unsigned fields_in_group;
 	size_t group_begin;
 };
-
-/* Says what is wrong, and where: -EINVAL. */
-int template_wrong(const struct template_parser *p, const char *format, ...) _printf_(2, 3);
-/* For template_wrong(): foreign text comes from a file of the administrator's, but may be long or odd. */
-const char *template_shown(struct bytes b, char out[static 64]);
-#define SHOWN(b) template_shown((b), (char[64]){ 0 })
-/* A copy, with a NUL behind it; data NULL for no memory. */
-struct bytes template_keep(struct arena *arena, struct bytes b);
 
 /* Where each field can end, and how a message may begin; or what no message could match. */
 int template_compile(struct template_parser *p);

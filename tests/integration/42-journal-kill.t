@@ -71,7 +71,7 @@ def main():
             sent = scenario(real, agent, name == "vacuum")
             rows, _, code = agent.verify("--from-start")
             got = numbers(agent)
-            losses = [(r["loss_reason"], r["loss_amount"]) for r in rows if r.get("kind") == "evidence_loss"]
+            losses = [(r["loss_reason"], r["loss_amount"], r["detail"]) for r in rows if r.get("kind") == "evidence_loss"]
             print("# %s: %d sent, %d taken; declared: %s" % (name, sent, len(got), losses))
             tap.ok(code == 0, name + ": the chain is whole", code)
             tap.ok(len(set(got)) == len(got), name + ": no entry is there twice", len(got) - len(set(got)))
