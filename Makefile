@@ -82,7 +82,8 @@ HARDENING_LINK := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-neede
 REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 
 OWN_CPPFLAGS := -D_GNU_SOURCE -I. -I$(BUILD) -DHALLMARK_VERSION='"$(VERSION)"' \
-	-DHALLMARK_DATADIR='"$(PREFIX)/share/hallmark"' -DHALLMARK_SYSCONFDIR='"$(SYSCONFDIR)/hallmark"'
+	-DHALLMARK_SBINDIR='"$(PREFIX)/sbin"' -DHALLMARK_DATADIR='"$(PREFIX)/share/hallmark"' \
+	-DHALLMARK_SYSCONFDIR='"$(SYSCONFDIR)/hallmark"'
 OWN_CFLAGS = -std=gnu17 $(PROBED_CFLAGS) $(if $(DEVELOPER),-Werror) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 OWN_LDFLAGS = $(PROBED_LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))

@@ -23,7 +23,7 @@ struct command {
 	int (*run)(const struct command *self, int argc, char **argv); /* argv[0] is the verb; an exit_code */
 };
 
-extern const struct command command_verify, command_events, command_parse;
+extern const struct command command_events, command_parse, command_status, command_verify;
 
 /* The options that every verb has, for its getopt_long() table and loop. */
 struct command_common {

@@ -7,7 +7,7 @@
 #include "agent/base/macro.h"
 #include "agent/commands.h"
 
-static const struct command *const commands[] = { &command_events, &command_parse, &command_verify };
+static const struct command *const commands[] = { &command_events, &command_parse, &command_status, &command_verify };
 
 static void print_help(void)
 {

@@ -12,17 +12,18 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
-#include "agent/base/text.h"
 #include "agent/commands.h"
 #include "agent/config.h"
 #include "agent/host_secret.h"
 #include "agent/recorder.h"
 #include "agent/sandbox.h"
 #include "agent/sources.h"
+#include "agent/teller.h"
 #include "collectors/fingerprint.h"
 
 #define READ_BUDGET (256u * 1024)              /* bytes of one source before the next one's turn */
 #define RETRY_US (UINT64_C(1) * 1000000)       /* until the spool is tried again */
+#define TELL_US (UINT64_C(1) * 1000000)        /* from one writing of the status to the next */
 #define STOP_LIMIT_US (UINT64_C(5) * 1000000)  /* for what the sources still hold when we are told to stop */
 
 struct daemon {
@@ -30,16 +31,19 @@ struct daemon {
 	bool until_caught_up;
 
 	sd_event *loop;
-	sd_event_source *pump, *pace, *checkpoint, *retry;
+	sd_event_source *pump, *pace, *checkpoint, *retry, *tell;
 
 	struct interpreter *interpreter;
 	struct intake *intake;
 	struct recorder *recorder;
 	struct sources sources;
+	struct teller teller;
 	bool readable[INTAKE_SOURCES_MAX];
+	bool behind[INTAKE_SOURCES_MAX];        /* not read to its end yet, since it was begun or filled a turn */
 	char troubles[INTAKE_SOURCES_MAX][256]; /* what was last said of each source */
 
 	uint64_t last_commit_us; /* CLOCK_BOOTTIME */
+	uint64_t told_us;        /* the same: when the status was written */
 	uint64_t put_off_us;     /* until when a commit waits for lines that are held; 0: none are */
 	bool grown;              /* batches were full: there is memory to give back */
 	int opening_failed;             /* negative errno of the first try, 0: none failed */
@@ -58,18 +62,41 @@ static int timer_at(sd_event_source *timer, uint64_t at_us)
 	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
 }
 
-/* For `systemctl status`, with the time that it is of: not with each commit, since it wakes the service manager. */
-static void daemon_say_status(const struct daemon *d)
+static void daemon_look(struct daemon *d)
 {
-	char now[TEXT_TIME_MAX];
+	teller_look(&d->teller, &(struct teller_view){ .intake = d->intake,
+						       .recorder = d->recorder,
+						       .sources = &d->sources,
+						       .reading = d->behind,
+						       .opening_failed = d->opening_failed,
+						       .commit_us = (int64_t)d->last_commit_us });
+}
 
-	(void)text_time(clock_wall_us(), now);
-	if (recorder_is_blocked(d->recorder))
-		(void)sd_notifyf(false, "STATUS=the spool takes nothing since %s: %s", now,
-				 strerror(-recorder_blocked_reason(d->recorder)));
-	else
-		(void)sd_notifyf(false, "STATUS=reading %s; %" PRIu64 " events by %s",
-				 (const char *)d->sources.description.data, intake_counters(d->intake)->events, now);
+/* For `systemctl status`: not with each commit, since it wakes the service manager. */
+static void daemon_say_status(struct daemon *d)
+{
+	daemon_look(d);
+	teller_notify(&d->teller);
+}
+
+/* For `hallmark status`: soon, but not with each commit either. */
+static int daemon_tell(struct daemon *d)
+{
+	uint64_t now_us = clock_boot_us();
+
+	if (now_us < d->told_us + TELL_US)
+		return timer_at(d->tell, d->told_us + TELL_US);
+	d->told_us = now_us;
+	daemon_look(d);
+	teller_write(&d->teller);
+	return 0;
+}
+
+static void daemon_tell_stopped(struct daemon *d, const char *reason)
+{
+	daemon_look(d);
+	teller_stopped(&d->teller, reason);
+	teller_write(&d->teller);
 }
 
 /* Keeps quiet about a blocked spool but for the first time: the event that follows says how long it was. */
@@ -92,13 +119,15 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 					  "The spool takes nothing, the sources wait until it does");
 			daemon_say_status(d);
 		}
-		return timer_at(d->retry, d->last_commit_us + RETRY_US);
+		r = daemon_tell(d);
+		return r < 0 ? r : timer_at(d->retry, d->last_commit_us + RETRY_US);
 	}
 	if (was_blocked)
 		log_notice("The spool can be written again");
 	if (was_blocked || kind == COMMIT_CHECKPOINT)
 		daemon_say_status(d);
-	return timer_at(d->checkpoint, d->last_commit_us + d->config.checkpoint_us);
+	r = daemon_tell(d);
+	return r < 0 ? r : timer_at(d->checkpoint, d->last_commit_us + d->config.checkpoint_us);
 }
 
 /* The first event after quiet is committed at once; a stream of them so many times a second. A line that may be
@@ -119,7 +148,8 @@ static int daemon_commit_paced(struct daemon *d)
 
 /* --- reading ------------------------------------------------------------------------------------------ */
 
-static void daemon_say_trouble(struct daemon *d, size_t i)
+/* Whether what is told of a source is no longer so. */
+static bool daemon_say_trouble(struct daemon *d, size_t i)
 {
 	struct collector *c = d->sources.list[i];
 	const char *trouble = c->ops->trouble(c);
@@ -127,10 +157,11 @@ static void daemon_say_trouble(struct daemon *d, size_t i)
 	if (!trouble)
 		trouble = "";
 	if (strncmp(trouble, d->troubles[i], sizeof d->troubles[i] - 1) == 0)
-		return;
+		return d->teller.status.sources[i].reading == 1;
 	(void)snprintf(d->troubles[i], sizeof d->troubles[i], "%s", trouble);
 	if (trouble[0])
 		log_warning("%s", trouble);
+	return true;
 }
 
 static bool daemon_anything_readable(const struct daemon *d)
@@ -153,14 +184,20 @@ static int daemon_read(struct daemon *d)
 		r = c->ops->read(c, d->intake, READ_BUDGET);
 		if (r < 0)
 			return log_error_errno(r, "Cannot read %s", c->name);
+		d->behind[i] = true;
 		if (r == COLLECTOR_FULL) {
 			d->grown = true;
 			r = daemon_commit(d, COMMIT_EVENTS);
 			if (r < 0)
 				return r;
 		} else if (r == COLLECTOR_END) {
-			d->readable[i] = false;
-			daemon_say_trouble(d, i);
+			d->readable[i] = d->behind[i] = false;
+			/* a commit tells it too */
+			if (daemon_say_trouble(d, i) && event_writer_count(intake_writer(d->intake)) == 0) {
+				r = daemon_tell(d);
+				if (r < 0)
+					return r;
+			}
 		}
 	}
 	return 0;
@@ -202,6 +239,7 @@ static int daemon_caught_up(struct daemon *d)
 		r = daemon_commit(d, COMMIT_FAREWELL);
 	if (r < 0)
 		return r;
+	daemon_tell_stopped(d, "it was told to stop where there was nothing more to read");
 	if (recorder_is_blocked(d->recorder)) {
 		d->exit_code = EXIT_UNKNOWN;
 		return sd_event_exit(d->loop, 0);
@@ -288,6 +326,14 @@ static int on_checkpoint(sd_event_source *source, uint64_t usec, void *userdata)
 	return r < 0 ? sd_event_exit(d->loop, r) : 0;
 }
 
+static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct daemon *d = userdata;
+	int r = daemon_tell(d);
+
+	return r < 0 ? sd_event_exit(d->loop, r) : 0;
+}
+
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct daemon *d = userdata;
@@ -314,8 +360,10 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
 	uint64_t until = clock_boot_us() + STOP_LIMIT_US;
 	int r = 0;
 
-	if (!d->recorder)
+	if (!d->recorder) {
+		daemon_tell_stopped(d, signal_reason((int)si->ssi_signo));
 		return sd_event_exit(d->loop, 0);
+	}
 	(void)sd_notify(false, "STOPPING=1");
 	for (size_t i = 0; i < d->sources.n && r >= 0; i++)
 		r = daemon_wake(d, i, false);
@@ -327,6 +375,8 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
 		r = intake_own(d->intake, 0, OWN_STOPPED, (struct bytes[]){ bytes_str(signal_reason((int)si->ssi_signo)) });
 	if (r >= 0)
 		r = daemon_commit(d, COMMIT_FAREWELL);
+	if (r >= 0)
+		daemon_tell_stopped(d, signal_reason((int)si->ssi_signo));
 	return sd_event_exit(d->loop, r < 0 ? r : 0);
 }
 
@@ -338,6 +388,7 @@ static int daemon_watch_sources(struct daemon *d)
 		struct collector *c = d->sources.list[i];
 		int fd = c->ops->fd(c), r = 0;
 
+		d->behind[i] = true;
 		if (fd >= 0)
 			r = sd_event_add_io(d->loop, NULL, fd, EPOLLIN, on_readable, d);
 		if (r >= 0)
@@ -375,13 +426,14 @@ static int daemon_state_failed(struct daemon *d, int r)
 		return log_error_errno(r, "Another hallmarkd has %s", d->config.state_directory);
 	if (!d->opening_failed) {
 		log_error_errno(r, "Cannot open the state in %s", d->config.state_directory);
-		(void)sd_notifyf(false, "STATUS=cannot open the state in %s: %s", d->config.state_directory, strerror(-r));
 		d->opening_failed = r;
 		d->opening_failed_us = clock_boot_us();
+		daemon_say_status(d);
 	}
 	if (d->until_caught_up)
 		return r;
-	return timer_at(d->retry, clock_boot_us() + RETRY_US);
+	r = daemon_tell(d);
+	return r < 0 ? r : timer_at(d->retry, clock_boot_us() + RETRY_US);
 }
 
 static int daemon_say_opening_failed(struct daemon *d)
@@ -441,6 +493,7 @@ static int daemon_start(struct daemon *d)
 
 static int daemon_load_templates(struct daemon *d)
 {
+	_cleanup_(buf_done) struct buf trouble = BUF_INIT(STATUS_TEXT_MAX);
 	int r = interpreter_new(&d->interpreter);
 
 	/* before the templates: the names of the fields in our own events must not want for room */
@@ -455,6 +508,8 @@ static int daemon_load_templates(struct daemon *d)
 		r = interpreter_add_directory(d->interpreter, *directory, &why);
 		if (r == -EINVAL) {
 			log_error("%.*s", (int)why.len, (const char *)why.data);
+			if (trouble.len == 0)
+				(void)buf_printf(&trouble, "%.*s", (int)MIN(why.len, STATUS_TEXT_MAX / 2), (const char *)why.data);
 			r = 0;
 		}
 	}
@@ -464,6 +519,8 @@ static int daemon_load_templates(struct daemon *d)
 		r = interpreter_ready(d->interpreter);
 	if (r < 0)
 		return log_error_errno(r, "Cannot load the templates");
+	(void)buf_byte(&trouble, '\0');
+	teller_templates(&d->teller, template_set_count(interpreter_templates(d->interpreter)), (const char *)trouble.data);
 	if (template_set_count(interpreter_templates(d->interpreter)) == 0)
 		log_warning("There are no templates: every line will be an untyped log record");
 	if (d->config.secrets && redactor_count(interpreter_redactor(d->interpreter)) == 0)
@@ -501,6 +558,8 @@ static int daemon_setup_loop(struct daemon *d)
 	if (r >= 0)
 		r = add_timer(d, &d->retry, on_retry, 0);
 	if (r >= 0)
+		r = add_timer(d, &d->tell, on_tell, 0);
+	if (r >= 0)
 		r = add_timer(d, &d->checkpoint, on_checkpoint, 0);
 	if (r >= 0)
 		r = sd_event_add_defer(d->loop, &d->pump, on_pump, d);
@@ -517,6 +576,7 @@ static int daemon_run(struct daemon *d)
 
 	if (r < 0)
 		return log_error_errno(r, "Cannot set up the event loop");
+	teller_begin(&d->teller, &d->config);
 	r = daemon_load_templates(d);
 	if (r < 0)
 		return r;
@@ -540,6 +600,7 @@ static void daemon_done(struct daemon *d)
 	sd_event_source_unref(d->pump);
 	sd_event_source_unref(d->pace);
 	sd_event_source_unref(d->retry);
+	sd_event_source_unref(d->tell);
 	sd_event_source_unref(d->checkpoint);
 	sd_event_unref(d->loop);
 	config_done(&d->config);

@@ -40,7 +40,8 @@ struct recorder {
 	bool previous_clean;
 	char previous_end[RUN_END_MAX];
 	char old_fingerprint[FINGERPRINT_SIZE];
-	const char *reset_reason;
+	const char *reset_reason; /* NULL, or `reason` */
+	char reason[IDENTITY_REASON_MAX + 1];
 	struct spool_damage damage;
 
 	struct recorder_totals totals;
@@ -91,58 +92,106 @@ static int batch_without_events(const Hallmark__V1__Batch *batch, Hallmark__V1__
 	return 0;
 }
 
-/* The key and the spool do not belong together: both are set aside, and a new chain begins. What the old one
- * had counted stays counted. */
-static int recorder_reset(struct recorder *rec, const char *reason)
+/* The old state is set aside, and a new chain begins. */
+static int recorder_reset(struct recorder *rec, struct bytes reason)
 {
-	const struct spool_tip *tip = rec->spool ? spool_tip(rec->spool) : NULL;
-	int r = 0;
+	int r;
 
+	rec->spool = spool_close(rec->spool);
+	r = identity_retire(rec->state_fd, &rec->id, reason);
+	return r < 0 ? r : recorder_spool_open(rec, &(struct spool_damage){ 0 });
+}
+
+/* Where an old chain was set aside, and this one has not said so yet: what it has to say. What the old one had
+ * counted stays counted. */
+static int recorder_succeed(struct recorder *rec)
+{
+	_cleanup_(buf_done) struct buf path = BUF_INIT(8192);
+	_cleanup_(closep) int old_fd = identity_retiring(rec->state_fd, rec->reason);
+	_cleanup_(identity_done) struct identity old = { 0 };
+	_cleanup_(spool_closep) struct spool *spool = NULL;
+	struct spool_options options = { .cap_bytes = rec->config->spool_cap_bytes, .read_only = true };
+	struct spool_damage damage = { 0 };
+	const struct spool_tip *tip;
+	int r;
+
+	if (old_fd < 0)
+		return old_fd == -ENOENT ? 0 : old_fd;
+	r = identity_load(old_fd, &old);
+	if (r >= 0 || r == -EBADMSG)
+		r = buf_printf(&path, "%s/retiring/spool", rec->config->state_directory);
+	if (r >= 0)
+		r = buf_byte(&path, '\0');
+	if (r < 0)
+		return r;
+	options.directory = (const char *)path.data;
+	options.public_key = old.key ? old.public_key : NULL;
+	r = spool_open(&options, &spool, &damage);
+	if (r < 0 && r != -EPROTONOSUPPORT)
+		return r;
+	tip = spool ? spool_tip(spool) : NULL;
+	r = 0;
 	if (tip && tip->exists) {
 		r = batch_without_events(tip->frame.batch, &rec->last);
 		if (r >= 0)
 			r = public_key_fingerprint(tip->frame.batch->key.data, rec->old_fingerprint);
-	} else if (rec->id.key) {
-		memcpy(rec->old_fingerprint, rec->id.fingerprint, sizeof rec->old_fingerprint);
+	} else if (old.key) {
+		memcpy(rec->old_fingerprint, old.fingerprint, sizeof rec->old_fingerprint);
 	}
-	if (r < 0)
-		return r;
-	rec->reset_reason = reason;
-	rec->spool = spool_close(rec->spool);
-	r = identity_retire(rec->state_fd, &rec->id);
-	if (r >= 0)
-		r = identity_create(rec->state_fd, &rec->id);
-	return r < 0 ? r : recorder_spool_open(rec, &(struct spool_damage){ 0 });
+	/* after an interruption: what was told of it when it was the spool is lost */
+	if (rec->damage.places == 0 && rec->damage.cut_bytes == 0)
+		rec->damage = damage;
+	rec->reset_reason = rec->reason;
+	return r;
+}
+
+/* Why the state that is there cannot be gone on with: 1, in `why`. 0: it can, or nothing in it has begun. */
+static int recorder_judge(const struct recorder *rec, bool key_damaged, struct buf *why)
+{
+	bool exists = spool_tip(rec->spool)->exists;
+	int r;
+
+	/* a key without a durable frame has signed nothing that anybody knows: another one will do */
+	if (!exists && (rec->id.is_new || (!rec->id.key && !key_damaged)))
+		return 0;
+	r = identity_at_home(rec->state_fd, &rec->id, why);
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	if (key_damaged)
+		r = buf_str(why, "the key file is damaged");
+	else if (!exists)
+		r = buf_str(why, "the key has lost its chain");
+	else if (!rec->id.key)
+		r = buf_str(why, "the chain has lost its key");
+	else
+		return 0;
+	return r < 0 ? r : 1;
 }
 
 /* Goes on with the chain that is there, or begins one. */
 static int recorder_join_chain(struct recorder *rec, bool key_damaged)
 {
-	const struct spool_tip *tip = spool_tip(rec->spool);
+	_cleanup_(buf_done) struct buf why = BUF_INIT(IDENTITY_REASON_MAX);
+	const struct spool_tip *tip;
 	int r = 0;
 
-	if (rec->id.key && tip->exists) {
-		if (rec->id.is_new)
-			r = identity_settle(rec->state_fd, &rec->id);
-	} else if (key_damaged) {
-		r = recorder_reset(rec, "the key file is damaged");
-	} else if (rec->id.key && !rec->id.is_new) {
-		r = recorder_reset(rec, "the key has lost its chain");
-	} else if (!rec->id.key && tip->exists) {
-		r = recorder_reset(rec, "the chain has lost its key");
-	} else if (!rec->id.key) {
-		r = identity_create(rec->state_fd, &rec->id);
-	}
+	if (rec->id.key && spool_tip(rec->spool)->exists)
+		r = identity_settle(rec->state_fd, &rec->id);
+	if (r >= 0)
+		r = recorder_judge(rec, key_damaged, &why);
+	if (r > 0)
+		r = recorder_reset(rec, buf_bytes(&why));
 	if (r < 0)
 		return r;
 	tip = spool_tip(rec->spool);
-	rec->sequence = 1;
-	if (tip->exists) {
-		rec->sequence = tip->frame.batch->sequence + 1;
-		memcpy(rec->previous, tip->frame.digest, sizeof rec->previous);
-		r = batch_without_events(tip->frame.batch, &rec->last);
+	if (!tip->exists) {
+		rec->sequence = 1;
+		r = recorder_succeed(rec);
+		return r < 0 ? r : identity_create(rec->state_fd, &rec->id);
 	}
-	return r;
+	rec->sequence = tip->frame.batch->sequence + 1;
+	memcpy(rec->previous, tip->frame.digest, sizeof rec->previous);
+	return batch_without_events(tip->frame.batch, &rec->last);
 }
 
 int recorder_open(const struct config *config, struct recorder **ret)
@@ -167,13 +216,18 @@ int recorder_open(const struct config *config, struct recorder **ret)
 	if (r < 0)
 		return r;
 	(void)close(r);
+	r = identity_resume(rec->state_fd);
+	if (r < 0)
+		return r;
 	r = identity_load(rec->state_fd, &rec->id);
 	key_damaged = r == -EBADMSG;
 	if (r < 0 && !key_damaged)
 		return r;
 	r = recorder_spool_open(rec, &rec->damage);
-	if (r == -EPROTONOSUPPORT)
-		r = recorder_reset(rec, "the spool is of a newer format than this program knows");
+	if (r == -EPROTONOSUPPORT) {
+		r = recorder_reset(rec, LIT("the spool is of a newer format than this program knows"));
+		key_damaged = false;
+	}
 	if (r >= 0)
 		r = recorder_join_chain(rec, key_damaged);
 	if (r < 0)
@@ -543,6 +597,20 @@ int recorder_blocked_reason(const struct recorder *rec)
 const struct recorder_totals *recorder_totals(const struct recorder *rec)
 {
 	return &rec->totals;
+}
+
+void recorder_state(const struct recorder *rec, struct recorder_state *ret)
+{
+	*ret = (struct recorder_state){
+		.sequence = rec->sequence - 1,
+		.blocked = rec->pending ? rec->blocked : 0,
+		.blocked_since_us = rec->blocked_since_us,
+		.fingerprint = rec->id.fingerprint,
+		.reset_reason = rec->reset_reason,
+		.old_fingerprint = rec->old_fingerprint,
+		.instance = &rec->id.instance,
+	};
+	spool_usage(rec->spool, &ret->spool);
 }
 
 const char *recorder_fingerprint(const struct recorder *rec)

@@ -14,6 +14,7 @@
 #define HALLMARK_AGENT_RECORDER_H
 
 #include "agent/config.h"
+#include "agent/instance.h"
 #include "agent/spool.h"
 #include "collectors/collector.h"
 #include "proto/envelope.h"
@@ -57,6 +58,19 @@ struct recorder_totals {
 	uint64_t batches, bytes;
 };
 const struct recorder_totals *recorder_totals(const struct recorder *rec);
+
+/* What there is to say of it; strings are the recorder's. */
+struct recorder_state {
+	uint64_t sequence;         /* of the newest durable batch; 0: none */
+	int blocked;               /* negative errno, 0: the spool takes what it gets */
+	uint64_t blocked_since_us; /* CLOCK_BOOTTIME */
+	const char *fingerprint;
+	const char *reset_reason;  /* why this run began a new chain in an old one's place; NULL: it did not */
+	const char *old_fingerprint;
+	const struct instance *instance; /* that the key is at home on */
+	struct spool_usage spool;
+};
+void recorder_state(const struct recorder *rec, struct recorder_state *ret);
 const char *recorder_fingerprint(const struct recorder *rec);
 
 #endif

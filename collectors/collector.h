@@ -34,6 +34,12 @@ struct collector {
 	uint32_t source;  /* struct origin's source; set by whoever owns the list */
 };
 
+/* How far the position that was told last has come. */
+struct collector_lag {
+	uint64_t behind_bytes; /* that are there and not read yet; UINT64_MAX: cannot be told */
+	uint64_t read_to_us;   /* the wall clock's time of the entry read last; 0: cannot be told */
+};
+
 struct collector_ops {
 	/* Opens what is there; what is missing or unreadable is no error, but is said by an event and tried
 	 * again. A position that cannot be found again becomes a loss. Both are put to the intake by read(). */
@@ -53,6 +59,8 @@ struct collector_ops {
 	void (*committed)(struct collector *c);
 	/* One sentence for a person where something cannot be read, with the reason; NULL where all is well. */
 	const char *(*trouble)(struct collector *c);
+	/* NULL where it cannot be told. Cheap: it is asked for each second while events come. */
+	void (*lag)(struct collector *c, struct collector_lag *ret);
 	struct collector *(*free)(struct collector *c); /* returns NULL */
 };
 

@@ -364,6 +364,13 @@ static const char *journal_trouble(struct collector *c)
 	return s->trouble;
 }
 
+static void journal_lag(struct collector *c, struct collector_lag *ret)
+{
+	const struct walk *w = &journal_of(c)->walk;
+
+	*ret = (struct collector_lag){ .behind_bytes = UINT64_MAX, .read_to_us = w->has_place ? w->place.realtime_us : 0 };
+}
+
 static struct collector *journal_free(struct collector *c)
 {
 	struct journal *s = journal_of(c);
@@ -385,6 +392,7 @@ static const struct collector_ops journal_ops = {
 	.read = journal_read,
 	.position = journal_position,
 	.trouble = journal_trouble,
+	.lag = journal_lag,
 	.free = journal_free,
 };
 

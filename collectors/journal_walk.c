@@ -261,6 +261,8 @@ static int enter(struct walk *w)
 	int r = 0;
 
 	if (!boot && !w->has_place) {
+		/* a file that was empty has its first boot without any file that came or went */
+		w->boots_listed &= w->boots.n > 0;
 		r = list_boots(w);
 		boot = r < 0 ? NULL : journal_boots_since(&w->boots, w->since_us);
 	}

@@ -265,6 +265,27 @@ static const char *logfile_trouble(struct collector *c)
 	return lf->trouble;
 }
 
+static void logfile_lag(struct collector *c, struct collector_lag *ret)
+{
+	struct logfile *lf = logfile_of(c);
+	uint64_t behind = 0;
+	bool known = lf->row.state == PATH_WELL;
+	struct stat st;
+
+	for (size_t i = 0; i < lf->row.n; i++) {
+		const struct part *p = lf->row.parts[i];
+
+		if (p->state == PART_GHOST)
+			continue;
+		/* how much a compressed one will be is not known before its end */
+		if (p->state == PART_SOUGHT || p->file.decoder || fstat(p->file.fd, &st) < 0)
+			known = false;
+		else if (st.st_size > 0 && (uint64_t)st.st_size > p->file.offset)
+			behind += (uint64_t)st.st_size - p->file.offset;
+	}
+	*ret = (struct collector_lag){ .behind_bytes = known ? behind : UINT64_MAX };
+}
+
 static struct collector *logfile_free(struct collector *c)
 {
 	struct logfile *lf = c ? logfile_of(c) : NULL;
@@ -284,6 +305,7 @@ static const struct collector_ops logfile_ops = {
 	.read = logfile_read,
 	.position = logfile_position,
 	.trouble = logfile_trouble,
+	.lag = logfile_lag,
 	.free = logfile_free,
 };
 

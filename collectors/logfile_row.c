@@ -385,13 +385,35 @@ static int last_line(const struct opened *o, uint64_t *ret)
 	return 0;
 }
 
+/* copytruncate copies before it truncates: where the file at the path goes on from what was read last, that was no
+ * older file but a copy of it. (That it may lack lines has been said at its end: nobody could know yet.) 1: opened
+ * there. */
+static int open_copied(struct part *last, const struct siblings *s, const struct sibling *one, struct opened *ret)
+{
+	struct fingerprint fp;
+	int r;
+
+	if (!last || last->state != PART_OPEN || !last->away)
+		return 0;
+	r = part_fingerprint(last, &fp);
+	if (r < 0 || fp.offset == 0)
+		return r;
+	r = sibling_match(s, one, &fp, ret);
+	if (r > 0)
+		last->whole = true;
+	return r;
+}
+
 /* Opens one of the siblings where its reading is to begin. */
 static int open_newer(struct row *row, const struct siblings *s, const struct sibling *one, struct opened *ret)
 {
-	const struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
+	struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
 	uint64_t at = 0;
-	int r = sibling_open(s, one, 0, ret);
+	int r = one->name ? 0 : open_copied(last, s, one, ret);
 
+	if (r != 0)
+		return MIN(r, 0);
+	r = sibling_open(s, one, 0, ret);
 	if (r < 0 || one->name)
 		return r;
 	if (row->from_end)
@@ -456,23 +478,6 @@ static int part_append(struct row *row, const struct sibling *one, struct opened
 	return 1;
 }
 
-/* copytruncate copies before it truncates: what the file at the path still begins with is no older file. Once that
- * is truncated, the copy is found for what was not read of it. */
-static bool is_copy_of_current(const struct siblings *s, const struct sibling *one)
-{
-	_cleanup_(opened_done) struct opened copy = OPENED_INIT, whole = OPENED_INIT;
-	struct fingerprint fp;
-
-	if (!one->name || one->encoding != ENCODING_NONE || one->size == 0)
-		return false;
-	for (size_t i = 0; i < s->n; i++)
-		if (!s->list[i].name)
-			return sibling_open(s, one, (uint64_t)one->size, &copy) >= 0 &&
-			       fingerprint_make(copy.offset, &copy.head, &copy.tail, &fp) >= 0 &&
-			       sibling_match(s, &s->list[i], &fp, &whole) > 0;
-	return false;
-}
-
 /* Adds the next file to the row. 1: done, there may be more; 0: there is none, or not now. */
 static int append_newer(struct row *row)
 {
@@ -486,9 +491,8 @@ static int append_newer(struct row *row)
 		row->recheck |= r > 0;
 		return r < 0 ? r : 0;
 	}
-	i = newer_than_parts(row, &s);
-	while (i < s.n && (part_listed(row, s.list[i].id) || is_copy_of_current(&s, &s.list[i])))
-		i++;
+	for (i = newer_than_parts(row, &s); i < s.n && part_listed(row, s.list[i].id); i++)
+		;
 	if (i >= s.n)
 		return 0;
 	r = open_newer(row, &s, &s.list[i], &file);

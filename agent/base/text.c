@@ -2,6 +2,7 @@
 #include "agent/base/text.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <strings.h>
 
 static const char hex_digits[] = "0123456789abcdef";
@@ -283,6 +284,36 @@ int text_to_bool(const char *s, bool *ret)
 			return 0;
 		}
 	return -EINVAL;
+}
+
+void text_size(uint64_t bytes, char out[static TEXT_SIZE_MAX])
+{
+	static const char letters[] = "KMGTPE";
+	uint64_t rest = 0;
+	size_t i = 0;
+
+	for (; bytes >= 1024 && i < sizeof letters - 1; i++, bytes /= 1024)
+		rest = bytes % 1024;
+	if (i == 0)
+		(void)snprintf(out, TEXT_SIZE_MAX, "%" PRIu64, bytes);
+	else if (rest * 10 / 1024 == 0)
+		(void)snprintf(out, TEXT_SIZE_MAX, "%" PRIu64 "%c", bytes, letters[i - 1]);
+	else
+		(void)snprintf(out, TEXT_SIZE_MAX, "%" PRIu64 ".%" PRIu64 "%c", bytes, rest * 10 / 1024, letters[i - 1]);
+}
+
+void text_span(uint64_t us, char out[static TEXT_SPAN_MAX])
+{
+	static const struct {
+		uint64_t seconds, below;
+		const char *name;
+	} units[] = { { 1, 120, "s" }, { 60, 7200, "min" }, { 3600, 172800, "h" }, { 86400, UINT64_MAX, "d" } };
+	uint64_t s = us / 1000000;
+	size_t i = 0;
+
+	while (s >= units[i].below)
+		i++;
+	(void)snprintf(out, TEXT_SPAN_MAX, "%" PRIu64 " %s", s / units[i].seconds, units[i].name);
 }
 
 /* --- dates --------------------------------------------------------------------------------- */

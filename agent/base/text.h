@@ -23,6 +23,12 @@ int text_to_size(const char *s, uint64_t *ret);
 int text_to_span(const char *s, uint64_t *ret_us);
 int text_to_bool(const char *s, bool *ret);
 
+/* The reverse, for people: "8.5M", "512"; "3 s", "5 min", "47 h", "12 d", of which nothing is rounded up. */
+#define TEXT_SIZE_MAX 32
+void text_size(uint64_t bytes, char out[static TEXT_SIZE_MAX]);
+#define TEXT_SPAN_MAX 24
+void text_span(uint64_t us, char out[static TEXT_SPAN_MAX]);
+
 /* "2026-11-23T13:13:04.123456Z", UTC; "@SECONDS.FRACTION" outside the years 1 to 9999. At least
  * TEXT_TIME_MAX bytes. Returns the length. */
 #define TEXT_TIME_MAX 40

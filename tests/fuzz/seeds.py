@@ -121,6 +121,17 @@ PARTS = ["!   alice : PWD=/ ; USER=root ; COMMAND=/bin/x a", "!   alice : (comma
          "(Accepted password for x"]
 
 
+HEAD = "hallmark status 1\nboot_us 90000000000\nwall_us 1795457005022278\nnext_within_us 300000000\n"
+STATUS = [HEAD + "end\n",
+          HEAD + "version 0.1.0\nboot_id bc1b9d8703c4401398ebc164e284f9b9\npid 7\nevents 2\nunknown 0\nevent_age_us 1\n"
+          "losses 0 1" + " 0" * 23 + "\ntemplates 631\nspool_bytes 8388608\nspool_cap 33554432\nspool_undelivered 33554432\n"
+          "fingerprint SHA256:x\nsource /var/log/a\\\\ b\\x0a\ntrouble /var/log/a is missing\nreading 1\nbehind_bytes 9\n"
+          "source journal\nposition_age_us 5\nsource_events 3\nsource inbox\nend\n",
+          HEAD + "stopped told to (SIGTERM)\nstate_trouble Read-only file system\nblocked No space\nblocked_us 3\n"
+          "publish_trouble No\nreset why\nreset_age_us 4\ntemplates 0\ntemplates_trouble x:3: no\nto_come x\nend\n",
+          HEAD + "version \\x4\nend\n", HEAD + "trouble of none\nend\n", HEAD, "hallmark status 2\nend\n"]
+
+
 def seeds():
     key, whole = frames()
     header = chain.data(1, "> ") + chain.number(2, 3) + chain.data(3, " ") + chain.number(4, 1) + chain.data(5, "> ")
@@ -149,6 +160,7 @@ def seeds():
         "journal": JOURNAL,
         "committed": ["1 4096 3\n", "0 0 0\n", "007 12 00000000000000000009\n", "1 0 1\n",
                       "1 9223372036854775808 1\n", "1 2 3"],
+        "status": STATUS,
         "decoder": [b"0" + packed, b"0" + packed + packed + bytes(9), b"0" + packed[:-9],
                     b"0" + packed[:40] + b"?" + packed[41:],
                     b"0" + gzip.compress(bytes(300000), mtime=0), b"1" + chain.zstd(log), b"1" + chain.zstd(log)[:-9],

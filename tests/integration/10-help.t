@@ -127,7 +127,8 @@ def check_completion():
         same(f"bash completes the options of {verb}", completed(verb, "--"),
              {o for o in help_options(run("hallmark", verb, "--help")[1]) if o.startswith("--")})
     same("bash completes the formats", completed("events", "--format", ""), {"text", "json", "ocsf", "ecs"})
-    same("and those of parse", completed("parse", "--format", ""), {"text", "json"})
+    for verb in ("parse", "status"):
+        same(f"and those of {verb}", completed(verb, "--format", ""), {"text", "json"})
 
 
 verbs = re.findall(r"^  ([a-z]\S*) ", run("hallmark", "--help")[1], re.MULTILINE)
