@@ -8,6 +8,8 @@
 #   make deb            installs what packaging needs, and makes the Debian packages in $(BUILD)/deb
 #   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style or integration;
 #                       T=WORD runs only the test programs that have WORD in their names
+#   make check-image    installs what it needs, and tests the package on machines that boot, lose their power and are
+#                       copied (half an hour; `tests/run image` is a short form)
 #   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names
 #   make clean          removes build/, and leaves run/, which is yours
 #
@@ -65,6 +67,8 @@ FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
 # Makes system calls of a program fail: see there.
 FAULTS := $(BUILD)/tests/lib/faults.so
+# Tries the ways out of the unit's sandbox, in the machine test.
+PROBE := $(BUILD)/tests/image/probe
 
 # --- how it is built ----------------------------------------------------------------------------------
 
@@ -92,7 +96,7 @@ LINK = $(CC) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 	@:
-tests: $(UNIT_TESTS) $(BENCHES) $(FUZZERS) $(FAULTS)
+tests: $(UNIT_TESTS) $(BENCHES) $(FUZZERS) $(FAULTS) $(PROBE)
 
 ifneq ($(BUILDING),)
 # When the compiler or what it is told changes, the flags are probed anew and everything is built anew.
@@ -103,7 +107,7 @@ $(file >$(BUILD)/settings,$(SETTINGS))
 endif
 
 include $(BUILD)/flags.mk
--include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(BENCHES:=.d) $(FUZZERS:=.d)
+-include $(LIB_OBJ:.o=.d) $(MAINS:%.c=$(BUILD)/%.d) $(UNIT_TESTS:=.d) $(BENCHES:=.d) $(FUZZERS:=.d) $(PROBE:=.d)
 endif
 
 # Each flag is tried on top of those that were found to work before it; one that the compiler does not know, or
@@ -144,7 +148,7 @@ endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(UNIT_TESTS): LIBS += -lcmocka
-$(UNIT_TESTS) $(BENCHES): %: %.o $(LIB)
+$(UNIT_TESTS) $(BENCHES) $(PROBE): %: %.o $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK) $^ $(LIBS) -o $@
 
@@ -174,6 +178,10 @@ run:
 check:
 	@packaging/dependencies build test package
 	@tests/run
+
+check-image:
+	@packaging/dependencies build test package image
+	@HALLMARK_TEST_LONG=1 tests/run image
 
 check-%:
 	@tests/run $*
@@ -233,4 +241,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests headers run check fuzz install deb clean help
+.PHONY: all tests headers run check check-image fuzz install deb clean help

@@ -1,0 +1,67 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that is full for a minute, and a clock that is an hour wrong and put right, twice."""
+import sys
+import time
+
+from evidence import Evidence, Tap, unless_unavailable
+from image import Image
+from machine import RUNS, Machine, top_directory
+
+FILL = "for size in 1M 4k; do dd if=/dev/zero of=/filler.$size bs=$size 2>/dev/null; done; sync; df -k / | tail -n 1"
+SAID = ["the disk is full", "the disk has room", "an hour late", "put right", "an hour late again", "put right again"]
+tap = Tap()
+
+
+def full_disk(machine):
+    print("# full: " + machine.run(FILL, check=False)[0].strip())
+    since = time.monotonic()
+    machine.run("logger -p authpriv.notice -t witness the disk is full")
+    codes = [machine.ssh("alice", "sudo -n true")[0], machine.ssh("oracle", "true", password="guess")[0]]
+    # Without its process nothing that it holds open is of use to it.
+    machine.run("systemctl kill --signal=KILL hallmarkd.service")
+    time.sleep(max(0, 60 - (time.monotonic() - since)))
+    print("# " + machine.run("systemctl show hallmarkd.service -P ActiveState -P NRestarts -P StatusText | tr '\\n' ' '; "
+                             "journalctl -u hallmarkd.service -n 1 -o cat --no-pager").strip())
+    machine.run("rm -f /filler.*; logger -p authpriv.notice -t witness the disk has room")
+    tap.ok(codes == [0, 255], "on a full disk people log in as ever", codes)
+    machine.wait_for("hallmark events | grep -q 'the disk has room'", 120)
+    tap.ok(True, "once there is room, hallmarkd goes on without help")
+
+
+def wrong_clock(machine):
+    machine.run(f"logger -p authpriv.notice -t witness an hour late; date -s @{time.time():.0f}; "
+                "logger -p authpriv.notice -t witness put right")
+    first = machine.ssh("alice", "true")[0]
+    machine.run(f"date -s @{time.time() - 3600:.0f}; logger -p authpriv.notice -t witness an hour late again")
+    second = machine.ssh("alice", "true")[0]
+    machine.run(f"date -s @{time.time():.0f}; logger -p authpriv.notice -t witness put right again")
+    tap.ok((first, second) == (0, 0), "whatever the clock says, people log in", first, second)
+
+
+def boot(machine, clock=None):
+    machine.start(clock)
+    machine.wait_control()
+    machine.wait_up(RUNS)
+
+
+def main():
+    with top_directory(tap) as top, Machine(Image.get(), top) as machine:
+        boot(machine)
+        full_disk(machine)
+        machine.power_off()
+        boot(machine, time.time() - 3600)
+        wrong_clock(machine)
+        machine.power_off()
+        boot(machine)
+        machine.power_off()
+        found = Evidence(machine)
+        found.check_chain(tap)
+        found.check_journal(tap)
+        found.check_farewell(tap)
+        said = [e["raw"] for e in found.of(program="witness")]
+        tap.ok(said == SAID, "and what was said meanwhile is there, in order", said)
+        print(f"# times at which the host's clock went backwards, by the record: {found.hosts[0]['clock_backwards']}")
+
+
+sys.exit(unless_unavailable(main, tap))
