@@ -270,7 +270,16 @@ static int enter(struct walk *w)
 		return boot ? enter_boot(w, boot) : MIN(r, 0);
 
 	r = journal_find(w->j, &w->place);
+	if (r == 0 && !w->sought_again) {
+		/* a file that is being rotated may be met under neither of its names while the directory is read */
+		w->sought_again = true;
+		forget_files(w);
+		r = open_journal(w);
+		if (r >= 0)
+			r = journal_find(w->j, &w->place);
+	}
 	w->passed_us = w->place.monotonic_us;
+	w->sought_again &= r <= 0;
 	if (r == 0) {
 		r = look_for_gap(w);
 		if (r >= 0)

@@ -41,6 +41,7 @@ struct walk {
 	uint64_t passed_us; /* … in which entries before that time were read when it was entered */
 	unsigned taken;    /* how many were, after the place: `j` stands on the last of them */
 	bool gap_seen, watching;
+	bool sought_again; /* the place was not found: the files were opened anew before that was believed */
 	unsigned read_since_open, read_since_tail, short_ends;
 	struct journal_place counted_from;
 	uint64_t counted; /* taken since then */
