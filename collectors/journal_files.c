@@ -297,6 +297,10 @@ int journal_audit_step(struct journal_audit *a, struct journal_files *f, const s
 		return 0;
 	/* vacuumed meanwhile: whatever was in it is missed elsewhere */
 	*ret_missing = r != -ENOENT && file->n_entries > a->reached ? file->n_entries - a->reached : 0;
+	/* journald counts an entry before it has linked it: the last one may be on its way. Once the file is archived it
+	 * is counted again. */
+	if (*ret_missing == 1 && file->state == JOURNAL_FILE_ONLINE && has_suffix(file->path, ".journal"))
+		*ret_missing = 0;
 	*ret_missing -= MIN(*ret_missing, file->said);
 	*ret = file;
 	file->said += *ret_missing;
