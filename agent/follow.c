@@ -213,7 +213,7 @@ static int find_void(struct follow *f)
 /* Begins with the lowest segment from `from` on that the end covers. 0 where there is none. */
 static int begin_segment(struct follow *f, uint64_t from)
 {
-	uint64_t next, highest;
+	uint64_t next = 0, highest;
 	int r;
 
 	r = find_segments(f, from, &next, &highest);

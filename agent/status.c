@@ -109,11 +109,7 @@ void status_init(struct status *s)
 
 void status_set(status_text target, const char *text)
 {
-	size_t len = text ? strnlen(text, STATUS_TEXT_MAX - 1) : 0;
-
-	if (len > 0)
-		memcpy(target, text, len);
-	target[len] = '\0';
+	(void)snprintf(target, STATUS_TEXT_MAX, "%s", text ? text : "");
 }
 
 void status_turn_losses(uint64_t losses[static STATUS_LOSS_HOURS], uint64_t hours)

@@ -67,6 +67,7 @@ struct intake {
 	struct event_writer *writer;
 	struct header_clock clock;
 	struct joiner *joiner;
+	struct joiner_line line;        /* of a log file: what does not change from one to the next stays */
 	uint64_t excluded[EXCLUDE_MAX]; /* lines, by entry, since the batch before */
 	bool redacted;                  /* the last line that became an event */
 	struct own_wording own[OWN_EVENT_MAX];
@@ -116,6 +117,7 @@ int intake_new(struct interpreter *interpreter, struct intake **ret)
 		return -ENOMEM;
 	in->interpreter = interpreter;
 	in->text = (struct buf)BUF_INIT(EVENT_RAW_MAX);
+	in->line.origin = (struct origin){ .has_header = true, .provenance = PROVENANCE_NONE };
 	in->clock.now_us = clock_wall_us();
 	r = event_writer_new(&in->writer);
 	if (r >= 0)
@@ -208,7 +210,7 @@ static int intake_put_untyped(struct intake *in, const struct joiner_line *line,
 /* Makes a line an event. `held`: it was, and a place is kept for it. */
 static int intake_put(struct intake *in, const struct joiner_line *line, bool held)
 {
-	struct interpretation i;
+	_uninitialized_ struct interpretation i;
 	int r;
 
 	r = interpret(in->interpreter, &line->origin, line->time_us, line->message, line->joined ? VARIETY_JOINED : 0, &i);
@@ -394,7 +396,8 @@ static bool intake_has_room_for_cut(const struct intake *in)
 int intake_line(struct intake *in, uint32_t source, struct bytes line, const struct long_line *longer,
 		int64_t since_us)
 {
-	struct parsed_line p;
+	_uninitialized_ struct parsed_line p;
+	struct joiner_line *message = &in->line;
 	int r;
 
 	if (longer && !intake_has_room_for_cut(in))
@@ -407,18 +410,14 @@ int intake_line(struct intake *in, uint32_t source, struct bytes line, const str
 		p.time_us = clock_wall_us();
 	else if (since_us > 0 && p.time_us < since_us)
 		return INTAKE_OK;
-	struct joiner_line message = {
-		.origin = { .source = source,
-			    .program = p.program,
-			    .host = p.host,
-			    .has_header = true,
-			    .header = p.header,
-			    .provenance = PROVENANCE_NONE },
-		.time_us = p.time_us,
-		.pid = p.pid,
-		.message = p.message,
-	};
-	r = intake_message(in, &message, !longer);
+	message->origin.source = source;
+	message->origin.program = p.program;
+	message->origin.host = p.host;
+	message->origin.header = p.header;
+	message->time_us = p.time_us;
+	message->pid = p.pid;
+	message->message = p.message;
+	r = intake_message(in, message, !longer);
 	return r == INTAKE_OK && longer ? intake_cut(in, source, longer) : r;
 }
 

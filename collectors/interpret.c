@@ -106,7 +106,8 @@ static bool unpack_repeated(struct bytes message, struct bytes *ret_number, stru
 	struct bytes number = bytes_from(message, REPEATED.len), inner;
 	uint64_t n;
 
-	if (!bytes_starts(message, REPEATED) || message.data[message.len - 1] != ']')
+	/* most lines are told from one by their first byte */
+	if (message.len == 0 || message.data[0] != REPEATED.data[0] || !bytes_starts(message, REPEATED) || message.data[message.len - 1] != ']')
 		return false;
 	number.len = 0;
 	while (REPEATED.len + number.len < message.len && number.data[number.len] >= '0' && number.data[number.len] <= '9')
@@ -134,7 +135,7 @@ static struct wording *find_wording(struct interpreter *in, const struct origin 
 				    unsigned *varieties)
 {
 	struct bytes program = origin->program, number, inner;
-	struct template_match match;
+	_uninitialized_ struct template_match match;
 	unsigned before = 0;
 
 	if (unpack_repeated(message, &number, &inner) && template_match(in->templates, program, inner, &match) &&

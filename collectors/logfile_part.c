@@ -125,12 +125,13 @@ struct part *part_free(struct part *p)
 
 static int hand_in(struct part *p, struct sink *s, struct bytes line)
 {
-	struct long_line longer = { .length = line.len };
+	_uninitialized_ struct long_line longer;
 
 	if (line.len == 0)
 		return INTAKE_OK; /* says nothing: counted, and no event */
 	if (line.len <= EVENT_RAW_MAX)
 		return intake_line(s->in, s->source, line, NULL, p->since_us);
+	longer.length = line.len;
 	if (!EVP_Digest(line.data, line.len, longer.digest, NULL, EVP_sha256(), NULL))
 		return -EIO;
 	line.len = EVENT_RAW_MAX;

@@ -336,19 +336,27 @@ static int add_wording(struct event_writer *w, struct wording *wording, size_t r
 
 /* --- the columns --------------------------------------------------------------------------- */
 
-/* Makes room for values of together `len` bytes in every column of the wording. */
-static int reserve_values(struct event_writer *w, const struct wording *wording, size_t len)
+/* Makes room in a column for `n` values of together `len` bytes. */
+static inline int reserve_values(struct column *c, size_t n, size_t len)
 {
-	for (size_t i = 0; i < wording->n_fields; i++) {
-		struct column *c = &w->columns[wording->field_ids[i]];
-		int r = buf_reserve(&c->lengths, wording->n_fields * WIRE_VARINT_MAX);
+	int r;
 
-		if (r == 0)
-			r = buf_reserve(&c->values, len);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (c->lengths.cap - c->lengths.len >= n * WIRE_VARINT_MAX && c->values.cap - c->values.len >= len)
+		return 0;
+	r = buf_reserve(&c->lengths, n * WIRE_VARINT_MAX);
+	return r < 0 ? r : buf_reserve(&c->values, len);
+}
+
+/* Makes room for one more event of that wording, whose values are together `len` bytes. */
+static int reserve_event(struct event_writer *w, const struct wording *wording, size_t len)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < wording->n_fields; i++)
+		r = reserve_values(&w->columns[wording->field_ids[i]], wording->n_fields, len);
+	for (size_t i = 0; r == 0 && i < STREAM_MAX; i++)
+		r = buf_reserve(&w->streams[i], WIRE_VARINT_MAX);
+	return r;
 }
 
 /* Tag and length of the column, of its name, its lengths and its values. */
@@ -364,13 +372,12 @@ static inline size_t put_value(struct column *c, struct bytes v)
 {
 	uint8_t *end = c->lengths.data + c->lengths.len;
 
-	if (v.len == c->last_len && (v.len == 0 || memcmp(v.data, c->values.data + c->last, v.len) == 0)) {
+	if (v.len == c->last_len && bytes_same(v.data, c->values.data + c->last, v.len)) {
 		*end = 0;
 		c->lengths.len++;
 		return 1;
 	}
-	if (v.len > 0)
-		memcpy(c->values.data + c->values.len, v.data, v.len);
+	bytes_copy(c->values.data + c->values.len, v);
 	c->last = c->values.len;
 	c->last_len = v.len;
 	c->values.len += v.len;
@@ -458,9 +465,7 @@ int event_writer_add(struct event_writer *w, const struct origin *origin, int64_
 		return event_writer_add(w, origin, time_us, pid, message, &wording_unknown, &message);
 	if (place < 0)
 		return place;
-	r = reserve_values(w, wording, message.len);
-	for (size_t i = 0; r == 0 && i < STREAM_MAX; i++)
-		r = buf_reserve(&w->streams[i], WIRE_VARINT_MAX);
+	r = reserve_event(w, wording, message.len);
 	if (r < 0)
 		return r;
 

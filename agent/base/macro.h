@@ -12,6 +12,12 @@
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _must_check_ __attribute__((warn_unused_result))
 #define _noreturn_ __attribute__((noreturn))
+/* A big local that a hot path fills only as far as it reads it: not to be cleared first, whatever the compiler was told. */
+#if defined(__has_attribute) && __has_attribute(uninitialized)
+#define _uninitialized_ __attribute__((uninitialized))
+#else
+#define _uninitialized_
+#endif
 
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
