@@ -236,6 +236,7 @@ static bool read_time(struct header_clock *clock, struct reader *r)
 	local = civil_seconds(&t.c);
 	if (!t.zoned)
 		t.offset_s = local_offset(clock, local);
+	clock->seen.len = 0;
 	clock->stamp = !t.exact || t.offset_s % 60 != 0 ? HALLMARK__V1__STAMP__STAMP_NONE
 		       : !iso				? HALLMARK__V1__STAMP__STAMP_RFC3164
 		       : t.z				? HALLMARK__V1__STAMP__STAMP_ISO8601_Z
@@ -254,8 +255,10 @@ static bool read_time(struct header_clock *clock, struct reader *r)
 /* Where the parts of a header are, as it is being read. */
 struct parts {
 	struct bytes host, program;
-	size_t pid, pid_end; /* equal: none */
-	size_t end;	     /* where the message begins */
+	size_t time, time_end; /* equal: none, or none that a stamp gives back */
+	size_t pid, pid_end;   /* equal: none */
+	size_t end;	       /* where the message begins */
+	bool is_login;	       /* the program does not stand in the line */
 };
 
 static struct bytes slice(const struct reader *r, size_t begin, size_t end)
@@ -324,6 +327,7 @@ static bool read_login_tag(const struct reader *r, size_t begin, struct parts *r
 	if (!bytes_starts(slice(r, MIN(begin, r->len), r->len), LIT("-- ")) || !read_tag(r, begin + 3, ret))
 		return false;
 	ret->program = LIT("login");
+	ret->is_login = true;
 	return true;
 }
 
@@ -466,12 +470,16 @@ static uint32_t canonical_pid(struct bytes text)
 	return (uint32_t)pid;
 }
 
-static bool read_parts(struct header_clock *clock, struct reader *r, size_t *ret_time, struct parts *ret)
+/* What stands from the line's beginning on; false where nothing is understood. */
+static bool read_parts(struct header_clock *clock, struct reader *r, bool *ret_timed, struct parts *ret)
 {
 	int priority = read_priority(r);
+	size_t time = r->at;
 
-	*ret_time = r->at;
-	if (read_time(clock, r)) {
+	*ret_timed = read_time(clock, r);
+	if (*ret_timed) {
+		ret->time_end = r->at;
+		ret->time = clock->stamp == HALLMARK__V1__STAMP__STAMP_NONE ? r->at : time;
 		if (peek(r, r->at) != ' ') {
 			ret->end = r->at;
 			return true;
@@ -483,12 +491,54 @@ static bool read_parts(struct header_clock *clock, struct reader *r, size_t *ret
 		return true;
 	}
 	if (priority == 5424 && peek(r, r->at) == '-' && peek(r, r->at + 1) == ' ') {
-		*ret_time = SIZE_MAX;
 		r->at += 2;
 		return read_rfc5424(r, ret);
 	}
-	*ret_time = SIZE_MAX;
 	return read_bare_tag(r, ret);
+}
+
+/* Keeps what read_seen() can find again: a header that has a time, and a pid in brackets, before which all is text. */
+static void keep_seen(struct header_seen *seen, struct bytes line, const struct parts *parts)
+{
+	if (parts->pid > HEADER_SEEN_MAX || parts->pid == parts->pid_end || line.data[parts->pid - 1] != '[' ||
+	    parts->time == parts->time_end || parts->is_login)
+		return;
+	memcpy(seen->text, line.data, parts->pid);
+	seen->len = parts->pid;
+	seen->time = parts->time;
+	seen->time_end = parts->time_end;
+	seen->host = parts->host.len > 0 ? (size_t)(parts->host.data - line.data) : 0;
+	seen->host_end = seen->host + parts->host.len;
+	seen->program = (size_t)(parts->program.data - line.data);
+	seen->program_end = seen->program + parts->program.len;
+}
+
+/* A line that begins like the one that was kept, goes on with another pid and "]: ", and not with what could still be
+ * of the header. */
+static bool read_seen(const struct header_seen *seen, struct bytes line, struct parts *ret, uint32_t *ret_pid)
+{
+	const uint8_t *p = line.data;
+	size_t at = seen->len;
+	uint64_t pid = 0;
+
+	if (seen->len == 0 || line.len < seen->len || !bytes_same(p, seen->text, seen->len))
+		return false;
+	while (at < line.len && is_digit(p[at]) && at - seen->len < 10)
+		pid = pid * 10 + (p[at++] - '0');
+	if (at == seen->len || p[seen->len] == '0' || pid > INT32_MAX || line.len - at < 4 || p[at] != ']' ||
+	    p[at + 1] != ':' || p[at + 2] != ' ' || p[at + 3] == '[')
+		return false;
+	*ret = (struct parts){
+		.host = bytes_of(p + seen->host, seen->host_end - seen->host),
+		.program = bytes_of(p + seen->program, seen->program_end - seen->program),
+		.time = seen->time,
+		.time_end = seen->time_end,
+		.pid = seen->len,
+		.pid_end = at,
+		.end = at + 3,
+	};
+	*ret_pid = (uint32_t)pid;
+	return true;
 }
 
 void header_parse(struct header_clock *clock, struct bytes line, struct parsed_line *ret)
@@ -497,40 +547,35 @@ void header_parse(struct header_clock *clock, struct bytes line, struct parsed_l
 			    .len = MIN(line.len, HEADER_MAX),
 			    .beyond = line.len > HEADER_MAX ? '?' : '\0' };
 	struct parts parts = { 0 };
-	size_t begin = 0, end = 0;
-	bool has_time, has_stamp;
+	bool timed = true, has_stamp;
 	uint32_t pid;
 
-	if (line.len == 0 || !read_parts(clock, &r, &begin, &parts)) {
-		*ret = (struct parsed_line){ .message = line };
-		return;
+	if (!read_seen(&clock->seen, line, &parts, &pid)) {
+		if (line.len == 0 || !read_parts(clock, &r, &timed, &parts)) {
+			*ret = (struct parsed_line){ .message = line };
+			return;
+		}
+		pid = canonical_pid(slice(&r, parts.pid, parts.pid_end));
+		if (pid == 0)
+			parts.pid = parts.pid_end = parts.end;
+		keep_seen(&clock->seen, line, &parts);
 	}
-	has_time = begin != SIZE_MAX;
-	has_stamp = has_time && clock->stamp != HALLMARK__V1__STAMP__STAMP_NONE;
-	if (has_time)
-		end = begin + clock->text_len;
-	if (!has_stamp)
-		begin = end;
-	pid = canonical_pid(slice(&r, parts.pid, parts.pid_end));
-	if (pid == 0)
-		parts.pid = parts.pid_end = parts.end;
-	*ret = (struct parsed_line){
-		.header = {
-			.before = slice(&r, 0, begin),
-			.time = slice(&r, begin, end),
-			.between = slice(&r, end, parts.pid),
-			.after = slice(&r, parts.pid_end, parts.end),
-			.pid_text = slice(&r, parts.pid, parts.pid_end),
-			.stamp = has_stamp ? clock->stamp : HALLMARK__V1__STAMP__STAMP_NONE,
-			.utc_offset_min = has_stamp ? clock->utc_offset_min : 0,
-			.fraction_digits = has_stamp ? clock->fraction_digits : 0,
-			.has_pid = pid > 0,
-		},
-		.host = parts.host,
-		.program = parts.program,
-		.message = bytes_of(line.data + parts.end, line.len - parts.end),
-		.time_us = has_time ? clock->time_us : 0,
-		.has_time = has_time,
-		.pid = pid,
+	has_stamp = parts.time < parts.time_end;
+	ret->header = (struct header){
+		.before = slice(&r, 0, parts.time),
+		.time = slice(&r, parts.time, parts.time_end),
+		.between = slice(&r, parts.time_end, parts.pid),
+		.after = slice(&r, parts.pid_end, parts.end),
+		.pid_text = slice(&r, parts.pid, parts.pid_end),
+		.stamp = has_stamp ? clock->stamp : HALLMARK__V1__STAMP__STAMP_NONE,
+		.utc_offset_min = has_stamp ? clock->utc_offset_min : 0,
+		.fraction_digits = has_stamp ? clock->fraction_digits : 0,
+		.has_pid = pid > 0,
 	};
+	ret->host = parts.host;
+	ret->program = parts.program;
+	ret->message = bytes_of(line.data + parts.end, line.len - parts.end);
+	ret->time_us = timed ? clock->time_us : 0;
+	ret->has_time = timed;
+	ret->pid = pid;
 }

@@ -17,9 +17,18 @@ struct parsed_line {
 	uint32_t pid; /* 0: none */
 };
 
+/* What a line began with, up to its pid, and where in it what stands: of the same program in the same second the next
+ * begins with the same. */
+#define HEADER_SEEN_MAX 128u
+struct header_seen {
+	uint8_t text[HEADER_SEEN_MAX];
+	size_t len; /* 0: none */
+	size_t time, time_end, host, host_end, program, program_end;
+};
+
 /* The time of RFC 3164 has neither year nor zone: it is taken in the host's zone (localtime_r), and in
- * the year that puts it nearest before now, at most a day ahead. Keeps the last stamp that it read, since
- * the next line mostly has the same. Start with {0}. */
+ * the year that puts it nearest before now, at most a day ahead. Keeps the last stamp that it read, and the last header
+ * with that stamp, since the next line mostly has the same. Start with {0}. */
 struct header_clock {
 	int64_t now_us;       /* set by the caller before each run of lines */
 	uint8_t text[40];     /* the last stamp, and what it meant */
@@ -31,6 +40,7 @@ struct header_clock {
 	int64_t zone_hour; /* the hour of local time for which the host's zone was asked last */
 	int zone_offset_s;
 	bool zone_known;
+	struct header_seen seen;
 };
 
 /* Takes a line (without its newline) apart. Never fails: where nothing is understood the header is
