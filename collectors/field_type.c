@@ -80,23 +80,36 @@ static inline bool is_hex(uint8_t c)
 	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+#define IPV4_MAX 15u
+
+/* How many of the bytes at `p` are an IPv4 address; 0 for none. */
+static size_t ipv4_len(const uint8_t *p, size_t len)
+{
+	uint8_t padded[IPV4_MAX + 1] = { 0 };
+	const uint8_t *at = p;
+
+	/* with a byte behind the longest one no end has to be looked out for */
+	if (len <= IPV4_MAX) {
+		memcpy(padded, p, len);
+		at = p = padded;
+	}
+	for (unsigned part = 0; part < 4; part++) {
+		unsigned value = 0, n = 0;
+
+		if (part > 0 && *at++ != '.')
+			return 0;
+		for (; n < 3 && is_digit(at[n]); n++)
+			value = value * 10 + (at[n] - '0');
+		at += n;
+		if (n == 0 || value > 255 || is_digit(*at))
+			return 0;
+	}
+	return (size_t)(at - p);
+}
+
 static bool ipv4_valid(const uint8_t *p, size_t len)
 {
-	unsigned parts = 0, digits = 0, value = 0;
-
-	for (size_t i = 0; i <= len; i++) {
-		if (i < len && is_digit(p[i])) {
-			value = value * 10 + (p[i] - '0');
-			if (++digits > 3)
-				return false;
-			continue;
-		}
-		if (digits == 0 || value > 255 || (i < len && p[i] != '.'))
-			return false;
-		parts++;
-		digits = value = 0;
-	}
-	return parts == 4;
+	return len > 0 && ipv4_len(p, len) == len;
 }
 
 static bool ipv6_valid(const uint8_t *p, size_t len)
@@ -165,13 +178,11 @@ static bool port_valid(struct bytes value)
 	return n >= 1 && n <= 65535;
 }
 
-bool field_type_valid(enum field_type type, struct bytes value)
+bool field_type_valid_slow(enum field_type type, struct bytes value)
 {
 	uint64_t n;
 
 	switch (type) {
-	case TYPE_HOST:
-		return value.len > 0;
 	case TYPE_IP:
 		return ip_valid(value);
 	case TYPE_INT:
@@ -181,4 +192,17 @@ bool field_type_valid(enum field_type type, struct bytes value)
 	default:
 		return true;
 	}
+}
+
+bool field_type_take(enum field_type type, const uint8_t *data, size_t at, size_t stop, size_t *ret_end)
+{
+	/* nearly every address is an IPv4 address */
+	if (type == TYPE_IP) {
+		size_t end = *ret_end = at + ipv4_len(data + at, stop - at);
+
+		if (end > at && (end == stop || !field_type_holds(type, data[end])))
+			return true;
+	}
+	*ret_end = field_type_span(type, data, at, stop);
+	return field_type_valid(type, bytes_of(data + at, *ret_end - at));
 }

@@ -28,7 +28,8 @@ static inline bool field_type_is_greedy(enum field_type type)
 	return type == TYPE_PORT || type == TYPE_INT || type == TYPE_BLANKS;
 }
 
-/* Values have a greatest length: 64 bytes at most. */
+/* Values have a greatest length: 64 bytes at most; to see that one is longer, one more has to be looked at. */
+#define FIELD_BOUND 65u
 static inline bool field_type_is_bounded(enum field_type type)
 {
 	return type == TYPE_IP || type == TYPE_PORT || type == TYPE_INT;
@@ -38,14 +39,23 @@ static inline bool field_type_is_bounded(enum field_type type)
  * it looks no further than it takes to see that a value is too long. */
 static inline size_t field_type_span(enum field_type type, const uint8_t *data, size_t at, size_t stop)
 {
-	if (field_type_is_bounded(type) && stop - at > 65)
-		stop = at + 65;
+	if (field_type_is_bounded(type) && stop - at > FIELD_BOUND)
+		stop = at + FIELD_BOUND;
 	while (at < stop && field_type_holds(type, data[at]))
 		at++;
 	return at;
 }
 
-bool field_type_valid(enum field_type type, struct bytes value);
+bool field_type_valid_slow(enum field_type type, struct bytes value);
+
+/* Whether bytes that the type may hold are a value of it. */
+static inline bool field_type_valid(enum field_type type, struct bytes value)
+{
+	return type == TYPE_HOST ? value.len > 0 : !field_type_is_bounded(type) || field_type_valid_slow(type, value);
+}
+
+/* Whether the bytes up to field_type_span(), which `ret_end` always is, are a value of the type. */
+bool field_type_take(enum field_type type, const uint8_t *data, size_t at, size_t stop, size_t *ret_end);
 
 /* IPv4 (leading zeros as in 192.030.0.6 are read as decimal), IPv6 with an embedded IPv4 or a %zone. */
 bool ip_valid(struct bytes value);

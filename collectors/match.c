@@ -14,13 +14,17 @@
 #define STEPS_PER_BYTE 64u
 #define STEPS_FREE 4096u
 
-static bool fits(struct attempt *a, const struct token *t, size_t at);
+/* Where to go on. */
+struct resumption {
+	const struct token *token;
+	size_t at;
+};
 
 static inline bool follows(const struct attempt *a, const struct token *t, size_t at)
 {
 	if (at == a->len)
 		return t->may_end;
-	return t->follow[a->data[at] / 8] & (1u << a->data[at] % 8) &&
+	return (t->first >= 0 ? a->data[at] == t->first : t->follow[a->data[at] / 8] & (1u << a->data[at] % 8)) &&
 	       (t->second < 0 || (at + 1 < a->len && a->data[at + 1] == t->second));
 }
 
@@ -30,10 +34,11 @@ static size_t next_end(struct attempt *a, const struct token *t, size_t at, size
 	size_t from = at;
 
 	while (at <= stop) {
-		if (t->first >= 0 && at < a->len) {
-			const uint8_t *p = memchr(a->data + at, t->first, MIN(stop + 1, a->len) - at);
+		if (t->probe >= 0 && at < a->len) {
+			size_t begin = at + t->probe_at, end = MIN(stop + t->probe_at + 1, a->len);
+			const uint8_t *p = begin < end ? memchr(a->data + begin, t->probe, end - begin) : NULL;
 
-			at = p ? (size_t)(p - a->data) : MIN(stop + 1, a->len);
+			at = p ? (size_t)(p - a->data) - t->probe_at : MIN(stop + 1, a->len);
 			if (at > stop)
 				break;
 		}
@@ -53,9 +58,11 @@ static size_t previous_end(struct attempt *a, const struct token *t, size_t at, 
 	size_t from = stop;
 
 	for (;; stop--) {
-		if (t->first >= 0 && stop < a->len) {
-			while (stop > at && a->data[stop] != t->first)
-				stop--;
+		if (t->probe >= 0 && stop < a->len) {
+			size_t begin = at + t->probe_at, end = MIN(stop + t->probe_at + 1, a->len);
+			const uint8_t *p = begin < end ? memrchr(a->data + begin, t->probe, end - begin) : NULL;
+
+			stop = p ? (size_t)(p - a->data) - t->probe_at : at;
 		}
 		if (follows(a, t, stop)) {
 			a->steps += from - stop;
@@ -68,121 +75,154 @@ static size_t previous_end(struct attempt *a, const struct token *t, size_t at, 
 	return NO_POSITION;
 }
 
-static bool value_valid(struct attempt *a, const struct token *t, size_t at, size_t end)
+/* The next of the ends that are left, in the order that the template asks for, or NO_POSITION. */
+static size_t choose_end(struct attempt *a, struct choice *c)
 {
-	return field_type_valid(t->type, bytes_of(a->data + at, end - at));
-}
+	const struct token *t = c->token;
 
-/* Tries the field's possible ends from `at` to `stop`, in the order that the template asks for. */
-static bool some_end_fits(struct attempt *a, const struct token *t, size_t at, size_t stop)
-{
-	size_t low = at, high = stop;
-
-	for (;;) {
-		size_t end = t->last ? previous_end(a, t, low, high) : next_end(a, t, low, high);
+	while (c->low <= c->high) {
+		size_t end = t->last ? previous_end(a, t, c->low, c->high) : next_end(a, t, c->low, c->high);
 
 		if (end == NO_POSITION)
-			return false;
-		if (value_valid(a, t, at, end)) {
-			a->end[t->number] = end;
-			if (fits(a, t + 1, end))
-				return true;
-		}
-		if (t->last ? end == low : end == high)
-			return false;
-		if (t->last)
-			high = end - 1;
+			break;
+		if (t->last && end > c->low)
+			c->high = end - 1;
 		else
-			low = end + 1;
+			c->low = end + 1;
+		if (field_type_valid(t->type, bytes_of(a->data + c->at, end - c->at))) {
+			a->end[t->number] = end;
+			return end;
+		}
 	}
+	return NO_POSITION;
 }
 
-static bool field_fits(struct attempt *a, const struct token *t, size_t at)
+/* Where the bytes of a field end; what was found out before need not be found out again. */
+static size_t field_span(struct attempt *a, const struct token *t, size_t at)
+{
+	size_t lo = a->lo[t->number], end;
+
+	if (t->type == TYPE_TEXT)
+		return a->len;
+	/* where the bytes that are known to fail begin, their end is known */
+	end = field_type_span(t->type, a->data, at, lo != NO_POSITION && at < lo ? lo : a->len);
+	a->steps += end - at;
+	return end == lo ? a->hi[t->number] : end;
+}
+
+/* A field with one end from every start, and nothing to remember. */
+static size_t only_end(struct attempt *a, const struct token *t, size_t at)
+{
+	size_t end = a->len;
+	bool valid = true;
+
+	if (t->type != TYPE_TEXT) {
+		valid = field_type_take(t->type, a->data, at, a->len, &end);
+		a->steps += end - at;
+	}
+	a->end[t->number] = end;
+	return valid ? end : NO_POSITION;
+}
+
+/* The first end of a field that is worth trying, or NO_POSITION. Where there may be others it is a choice. */
+static size_t field_end(struct attempt *a, const struct token *t, size_t at)
 {
 	size_t *lo = &a->lo[t->number], *hi = &a->hi[t->number];
-	size_t end, stop;
-	bool fit;
+	struct choice *c = &a->choices[a->n_choices];
+	size_t end, high;
 
-	if (*lo != NO_POSITION && at >= *lo && at <= *hi)
-		return false;
-	if (t->type == TYPE_TEXT) {
-		end = a->len;
-	} else {
-		/* where the bytes that are known to fail begin, their end is known */
-		stop = *lo != NO_POSITION && at < *lo ? *lo : a->len;
-		end = field_type_span(t->type, a->data, at, stop);
-		a->steps += end - at;
-		if (end == *lo)
-			end = *hi;
-	}
-	if (t->type == TYPE_HOST && end == at)
-		return false;
 	a->begin[t->number] = at;
-	if (t->one_end) {
-		a->end[t->number] = end;
-		fit = fits(a, t + 1, end);
-	} else {
-		fit = some_end_fits(a, t, at, *lo != NO_POSITION && *hi == end ? *lo : end);
-	}
-	/* a shorter value may be right where the longer one was not: nothing to remember for those */
-	if (!fit && !field_type_is_bounded(t->type)) {
+	if (t->only_end)
+		return only_end(a, t, at);
+	if (*lo != NO_POSITION && at >= *lo && at <= *hi)
+		return NO_POSITION;
+	end = field_span(a, t, at);
+	if (t->type == TYPE_HOST && end == at)
+		return NO_POSITION;
+	high = *lo != NO_POSITION && *hi == end ? *lo : end;
+	/* Nobody asks again before all ends have failed. Of bounded types a shorter value may be right where the longer
+	 * one was not: nothing to remember for those. */
+	if (!field_type_is_bounded(t->type)) {
 		*lo = at;
 		*hi = end;
 	}
-	return fit;
+	if (t->one_end) {
+		a->end[t->number] = end;
+		return end;
+	}
+	*c = (struct choice){ t, at, at, high };
+	end = choose_end(a, c);
+	a->n_choices += end != NO_POSITION;
+	return end;
 }
 
 static inline bool literal_fits(const struct attempt *a, const struct token *t, size_t at)
 {
-	return a->len - at >= t->literal.len && same_bytes(a->data + at, t->literal.data, t->literal.len);
+	return a->len - at >= t->literal.len && bytes_same(a->data + at, t->literal.data, t->literal.len);
 }
 
-/* A field with one end from every start, and nothing to remember; where that is, or NO_POSITION. */
-static size_t only_end(struct attempt *a, const struct token *t, size_t at)
+/* The last choice that can be made in another way, and where that leads; a NULL token where there is none. */
+static struct resumption go_back(struct attempt *a)
 {
-	size_t end = t->type == TYPE_TEXT ? a->len : field_type_span(t->type, a->data, at, a->len);
+	for (; a->n_choices > 0; a->n_choices--) {
+		struct choice *c = &a->choices[a->n_choices - 1];
+		size_t end;
 
-	a->begin[t->number] = at;
-	a->end[t->number] = end;
-	a->steps += t->type == TYPE_TEXT ? 0 : end - at;
-	return value_valid(a, t, at, end) ? end : NO_POSITION;
+		if (c->token->kind == TOKEN_GROUP) {
+			a->groups &= ~(1u << c->token->number);
+			a->n_choices--;
+			return (struct resumption){ a->tokens + c->token->skip, c->at };
+		}
+		end = choose_end(a, c);
+		if (end != NO_POSITION)
+			return (struct resumption){ c->token + 1, end };
+	}
+	return (struct resumption){ NULL, 0 };
 }
 
 static bool fits(struct attempt *a, const struct token *t, size_t at)
 {
 	for (;;) {
+		struct resumption back;
+		size_t end;
+
 		if (++a->steps > a->steps_max)
 			return false;
 		switch (t->kind) {
 		case TOKEN_LITERAL:
 			if (!literal_fits(a, t, at))
-				return false;
+				break;
 			at += t->literal.len;
 			t++;
-			break;
+			continue;
 		case TOKEN_FIELD:
-			if (!t->one_end || (t->type != TYPE_TEXT && !field_type_is_bounded(t->type)))
-				return field_fits(a, t, at);
-			at = only_end(a, t, at);
-			if (at == NO_POSITION)
-				return false;
+			end = field_end(a, t, at);
+			if (end == NO_POSITION)
+				break;
+			at = end;
 			t++;
-			break;
+			continue;
 		case TOKEN_GROUP:
 			if (t[1].kind != TOKEN_LITERAL || literal_fits(a, &t[1], at)) {
 				a->groups |= 1u << t->number;
-				if (fits(a, t + 1, at))
-					return true;
-				a->groups &= ~(1u << t->number);
+				a->choices[a->n_choices++] = (struct choice){ .token = t, .at = at };
+				t++;
+			} else {
+				t = a->tokens + t->skip;
 			}
-			t = a->tokens + t->skip;
-			break;
+			continue;
 		case TOKEN_GROUP_END:
 			t++;
-			break;
+			continue;
 		default:
-			return at == a->len;
+			if (at == a->len)
+				return true;
 		}
+		back = go_back(a);
+		if (!back.token)
+			return false;
+		t = back.token;
+		at = back.at;
 	}
 }
 
@@ -192,6 +232,7 @@ bool attempt_fits(struct attempt *a, const struct template *t, const struct lead
 	a->len = message.len;
 	a->tokens = t->tokens;
 	a->groups = lead->groups;
+	a->n_choices = 0;
 	a->steps_max = a->steps + STEPS_FREE + STEPS_PER_BYTE * message.len;
 	for (unsigned i = 0; i < t->n_fields; i++)
 		a->lo[i] = NO_POSITION;

@@ -31,7 +31,11 @@ struct token {
 	 * the only byte of `follow`, or negative), or, where `may_end`, at the end of the message.
 	 * `one_end`: there is only one such place, where the bytes of its type end. */
 	bool may_end, one_end;
+	bool only_end; /* one_end, and finding it again costs next to nothing */
 	int16_t first, second;
+	/* which of them is worth looking for, or negative: blanks are everywhere; and how far behind `first` it is */
+	int16_t probe;
+	uint8_t probe_at;
 	uint16_t id;   /* event_field_id() */
 	uint16_t skip; /* of a group: the token behind it */
 	union {
@@ -83,26 +87,12 @@ struct template
 int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
 			struct template *ret);
 
-/* Literals are mostly short: no call for those. */
-static inline bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n)
-{
-	if (n > 16)
-		return memcmp(a, b, n) == 0;
-	if (n >= 8) {
-		uint64_t x[2], y[2];
-
-		memcpy(&x[0], a, 8);
-		memcpy(&x[1], a + n - 8, 8);
-		memcpy(&y[0], b, 8);
-		memcpy(&y[1], b + n - 8, 8);
-		return x[0] == y[0] && x[1] == y[1];
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (a[i] != b[i])
-			return false;
-	}
-	return true;
-}
+/* What was chosen in an attempt and could be chosen in another way: the group, which could be absent; or the end of the
+ * field that begins at `at`, of which those from `low` to `high` are left. */
+struct choice {
+	const struct token *token;
+	size_t at, low, high;
+};
 
 /* One attempt: the message, and what was found out about it. */
 struct attempt {
@@ -111,6 +101,8 @@ struct attempt {
 	const struct token *tokens;
 	uint64_t steps, steps_max;
 	uint32_t groups; /* present ones, a bit each */
+	unsigned n_choices;
+	struct choice choices[TOKENS_MAX]; /* a token has one at most */
 	bool named;      /* the template that fits names the program */
 	const struct template *rule; /* for the program; NULL: none */
 	size_t begin[EVENT_FIELDS_MAX], end[EVENT_FIELDS_MAX];
@@ -122,10 +114,16 @@ struct attempt {
 /* Does the template fit the whole message, which begins with that lead? */
 bool attempt_fits(struct attempt *a, const struct template *t, const struct lead *lead, struct bytes message);
 
+/* Whether no message can fit both. False may also mean that it cannot be told. */
+bool template_excludes(const struct template *s, const struct lead *s_lead, const struct template *t,
+		       const struct lead *t_lead);
+
 /* Finds templates by program and message; see template_index.c. */
 struct template_index;
 int template_index_new(struct arena *arena, struct template *templates, size_t n,
 		       struct template_index **ret);
+/* Forgets what was guessed: template_index_find() answers the same, by looking. */
+void template_index_forget(struct template_index *index);
 /* The template that fits, with the attempt that says how; NULL for none. */
 struct template *template_index_find(struct template_index *index, struct bytes program, struct bytes message,
 				     struct attempt *a);

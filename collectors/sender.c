@@ -28,10 +28,10 @@ static bool rule_contradicts(const struct template_sender *rule, const struct te
 }
 
 static unsigned judge_uid(struct accounts *accounts, const struct provenance *p, int64_t time_us,
-			  const struct template_match *m)
+			  const struct template_match *m, const struct template_writers *w)
 {
-	for (size_t i = 0; i < ELEMENTSOF(m->senders); i++) {
-		const struct template_sender *rule = &m->senders[i];
+	for (size_t i = 0; i < ELEMENTSOF(w->senders); i++) {
+		const struct template_sender *rule = &w->senders[i];
 
 		if (rule->given && rule_contradicts(rule, m, accounts, p, time_us))
 			return rule->root && !rule->names && !rule->numbers ? VARIETY_NOT_ROOT : VARIETY_NOT_CALLER;
@@ -64,16 +64,16 @@ static bool may_be_called(struct bytes name, struct bytes sampled, bool cut)
 	return bytes_eq(name, sampled);
 }
 
-static bool is_suspect(const struct provenance *p, const struct template_match *m)
+static bool is_suspect(const struct provenance *p, const struct template_writers *w)
 {
 	bool by_comm = p->exe.len == 0;
 	struct bytes sampled = by_comm ? p->comm : base_name(p->exe);
 
 	if (sampled.len == 0)
 		return false;
-	for (size_t i = 0; i < ELEMENTSOF(m->executables); i++) {
-		for (size_t k = 0; k < m->executables[i].n; k++) {
-			if (may_be_called(m->executables[i].names[k], sampled, by_comm))
+	for (size_t i = 0; i < ELEMENTSOF(w->executables); i++) {
+		for (size_t k = 0; k < w->executables[i].n; k++) {
+			if (may_be_called(w->executables[i].names[k], sampled, by_comm))
 				return false;
 		}
 	}
@@ -84,13 +84,15 @@ unsigned sender_judge(struct accounts *accounts, const struct origin *origin, in
 		      const struct template_match *match)
 {
 	const struct provenance *p = &origin->provenance;
+	_uninitialized_ struct template_writers writers;
 	unsigned varieties = 0;
 
 	if (!origin->has_provenance)
 		return 0;
+	template_writers(match, &writers);
 	if (p->uid != EVENT_NUMBER_NONE)
-		varieties |= judge_uid(accounts, p, time_us, match);
-	if (is_suspect(p, match))
+		varieties |= judge_uid(accounts, p, time_us, match, &writers);
+	if (is_suspect(p, &writers))
 		varieties |= VARIETY_SUSPECT;
 	return varieties;
 }

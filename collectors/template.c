@@ -106,6 +106,11 @@ size_t template_set_count(const struct template_set *set)
 	return set->n;
 }
 
+void template_set_forget(struct template_set *set)
+{
+	template_index_forget(set->index);
+}
+
 uint64_t template_set_steps(const struct template_set *set)
 {
 	return set->attempt.steps;
@@ -174,23 +179,6 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 	return r;
 }
 
-/* A tag that the template names itself is judged by the template's own rule, where it has one. A tag's rule that
- * names fields is for the templates that name the tag: those of all programs use the same names for others. */
-static void match_rules(const struct template *t, const struct resolved *r, const struct attempt *a,
-			struct template_match *m)
-{
-	const struct template *rule = a->rule;
-
-	if (rule && (a->named ? !t->sender.given : rule->sender.n_ids == 0))
-		m->senders[0] = resolve_sender(&rule->sender, r);
-	else
-		m->senders[0] = (struct template_sender){ 0 };
-	m->senders[1] = r->sender;
-	m->executables[0] = t->programs;
-	m->executables[1] = t->executables;
-	m->executables[2] = rule ? rule->executables : (struct template_names){ 0 };
-}
-
 bool template_match(struct template_set *set, struct bytes program, struct bytes message,
 		    struct template_match *ret)
 {
@@ -208,13 +196,34 @@ bool template_match(struct template_set *set, struct bytes program, struct bytes
 	ret->wording = &(*r)->wording;
 	ret->unknown = (*r)->unknown;
 	ret->text = (*r)->text;
-	match_rules(t, *r, a, ret);
+	ret->template = t;
+	ret->rule = a->rule;
+	ret->named = a->named;
 	for (size_t i = 0; i < (*r)->wording.n_fields; i++) {
 		unsigned f = (*r)->fields[i];
 
 		ret->values[i] = bytes_of(message.data + a->begin[f], a->end[f] - a->begin[f]);
 	}
 	return true;
+}
+
+static struct resolved *resolved_of(const struct wording *wording)
+{
+	return (struct resolved *)((uintptr_t)wording - offsetof(struct resolved, wording));
+}
+
+/* A tag that the template names itself is judged by the template's own rule, where it has one. A tag's rule that
+ * names fields is for the templates that name the tag: those of all programs use the same names for others. */
+void template_writers(const struct template_match *m, struct template_writers *ret)
+{
+	const struct template *t = m->template, *rule = m->rule;
+	const struct resolved *r = resolved_of(m->wording);
+	bool applies = rule && (m->named ? !t->sender.given : rule->sender.n_ids == 0);
+
+	*ret = (struct template_writers){
+		.senders = { applies ? resolve_sender(&rule->sender, r) : (struct template_sender){ 0 }, r->sender },
+		.executables = { t->programs, t->executables, rule ? rule->executables : (struct template_names){ 0 } },
+	};
 }
 
 /* --- varieties of a wording ----------------------------------------------------------------- */
@@ -299,7 +308,7 @@ static struct wording ***varieties_of(struct template_set *set, struct wording *
 {
 	if (base == &wording_unknown)
 		return &set->unknown_varieties;
-	return &((struct resolved *)((char *)base - offsetof(struct resolved, wording)))->varieties;
+	return &resolved_of(base)->varieties;
 }
 
 struct wording *template_vary(struct template_set *set, struct wording *base, unsigned varieties)

@@ -39,6 +39,7 @@
 #include "proto/event_writer.h"
 
 struct template_set;
+struct template;
 
 int template_set_new(struct template_set **ret);
 struct template_set *template_set_free(struct template_set *set); /* returns NULL */
@@ -54,6 +55,8 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 /* To be called once, after the last addition and before the first match. */
 int template_set_ready(struct template_set *set);
 size_t template_set_count(const struct template_set *set); /* with the rules for tags */
+/* As if no message had been matched before: for tests. */
+void template_set_forget(struct template_set *set);
 /* What matching has cost since the set was made, in bytes looked at and tokens tried: for tests. */
 uint64_t template_set_steps(const struct template_set *set);
 
@@ -76,10 +79,18 @@ struct template_match {
 	struct bytes values[EVENT_FIELDS_MAX];
 	uint32_t unknown; /* names that no account bears: a bit for each value, in their order */
 	uint32_t text;	  /* values of the type text */
+	/* for template_writers() */
+	const struct template *template, *rule;
+	bool named;
+};
+
+/* Who may have written the message of a match. */
+struct template_writers {
 	/* the rule of the program's tag, and the template's own; each has to be kept */
 	struct template_sender senders[2];
 	struct template_names executables[3]; /* what the sender's may be called; a name may end in "*" */
 };
+void template_writers(const struct template_match *match, struct template_writers *ret);
 
 /* True and a match, or false: no template knows the message. Not for two threads at a time. */
 bool template_match(struct template_set *set, struct bytes program, struct bytes message,

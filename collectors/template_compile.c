@@ -88,6 +88,8 @@ static int find_ends(struct template_parser *p, struct token *field, size_t at)
 	beginnings_of(p, at + 1, &b);
 	field->first = -1;
 	for (unsigned c = 0; c < 256; c++) {
+		if (!b.bytes[c / 8])
+			c |= 7;
 		if (!(b.bytes[c / 8] & 1u << c % 8))
 			continue;
 		field->first = n++ == 0 ? (int16_t)c : -1;
@@ -99,8 +101,11 @@ static int find_ends(struct template_parser *p, struct token *field, size_t at)
 	memcpy(follow, b.bytes, sizeof b.bytes);
 	field->follow = follow;
 	field->second = (int16_t)(b.second == -2 ? -1 : b.second);
+	field->probe_at = field->first == ' ' && field->second >= 0;
+	field->probe = field->probe_at ? field->second : field->first;
 	field->may_end = b.end;
 	field->one_end = field->type == TYPE_TEXT ? n == 0 : own == 0 || field_type_is_greedy(field->type);
+	field->only_end = field->one_end && (field->type == TYPE_TEXT || field_type_is_bounded(field->type));
 	return 0;
 }
 

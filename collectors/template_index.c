@@ -9,6 +9,10 @@
  * The anchor is the literal right behind a first field that holds no blank, if not too many others have
  * the same: it can only stand in the next word or at its end, so that the scan is short; else the
  * literal that fewest others have.
+ *
+ * Messages repeat: one that looks like an earlier one is first tried with the template which that had. Its answer counts
+ * only if no template that would come before it can fit what it fits (template_rivals.c), so that what was seen before
+ * makes things faster and never different.
  */
 #include "collectors/match.h"
 #include "collectors/trie.h"
@@ -17,7 +21,8 @@
 
 #define CROWD 4u
 #define NEAR_CROWD 16u
-#define FILTER_BYTES 4u
+#define GRAM_MAX 4u
+#define FILTER_BITS 4096u
 
 /* A leading literal. Its templates are entries [begin, anchored), to be tried, and [anchored, end), to be
  * tried where their anchor occurs; each range is in the order in which they win. */
@@ -34,6 +39,14 @@ struct entry {
 	uint32_t lead;
 };
 
+/* If an entry fits a message that begins with none of these, no entry that would come before it fits too. */
+#define RIVALS_MAX 8u
+#define RIVALS_UNKNOWN (RIVALS_MAX + 1)
+struct rivals {
+	uint32_t n; /* RIVALS_UNKNOWN: there is no telling by the beginning */
+	struct bytes leads[RIVALS_MAX];
+};
+
 /* All templates of one tag. */
 struct index {
 	const uint32_t *templates;
@@ -43,12 +56,16 @@ struct index {
 	size_t n_entries;
 	struct place *places;
 	struct trie leads, anchors;
-	/* the entries that have anchor k: anchor_entries[anchor_begin[k]] up to anchor_begin[k + 1] */
-	uint32_t *anchor_begin, *anchor_entries;
-	/* Which anchors can begin with these bytes: in [i], the i-th byte's bit for each of eight sets of
-	 * anchors. */
-	uint8_t (*filter)[256];
-	uint64_t *found; /* a bit for each entry whose anchor occurs in the message */
+	/* a bit for each entry: those whose anchor is number k, from [k * n_words] on; those whose anchor occurs in the
+	 * message */
+	uint64_t *having, *found;
+	size_t n_words;
+	/* By what anchors begin with: a bit for the hash of the first bytes of each, as many bytes as the shortest has. */
+	uint64_t *filter;
+	uint32_t gram_mask;
+	size_t gram_len;
+	/* of each of these entries, and then of those for any program; found out when first needed */
+	struct rivals **rivals;
 };
 
 struct tag {
@@ -63,8 +80,20 @@ struct remembered {
 	struct index *index; /* NULL: only the templates for any program */
 };
 
+/* The entry that fitted the last message of a program that looked like this. */
+struct guess {
+	const struct index *ix; /* the program's */
+	const struct entry *entry;
+	const struct rivals *rivals;
+	bool named; /* it is one of ix, not of those for any program */
+};
+
+#define GUESS_SETS 128u
+#define GUESS_WAYS 2u
+
 struct template_index {
 	struct remembered remembered[16];
+	struct guess guesses[GUESS_SETS][GUESS_WAYS]; /* the latest first */
 	struct template *templates;
 	size_t n_templates;
 	struct arena *arena;
@@ -209,16 +238,35 @@ static int build_leads(struct template_index *ti, struct index *ix, const struct
 	return trie_build(ti->arena, keys, n, &ix->leads);
 }
 
-static void filter_add(uint8_t (*filter)[256], struct bytes anchor, uint8_t set)
+/* The first bytes of `p`, at most `left`, as a number that is the same on every machine only within it. */
+static inline uint32_t gram(const uint8_t *p, size_t left, uint32_t mask)
 {
-	for (size_t i = 0; i < FILTER_BYTES; i++) {
-		if (i < anchor.len) {
-			filter[i][anchor.data[i]] |= set;
-		} else {
-			for (unsigned c = 0; c < 256; c++)
-				filter[i][c] |= set;
-		}
+	uint32_t v = 0;
+
+	memcpy(&v, p, MIN(left, GRAM_MAX));
+	return v & mask;
+}
+
+static inline uint32_t gram_bit(uint32_t v)
+{
+	return v * UINT32_C(0x9e3779b1) / (UINT32_MAX / FILTER_BITS + 1);
+}
+
+static int build_filter(struct template_index *ti, struct index *ix, const struct trie_key *anchors, size_t n)
+{
+	ix->filter = arena_alloc(ti->arena, FILTER_BITS / 8);
+	if (!ix->filter)
+		return -ENOMEM;
+	ix->gram_len = GRAM_MAX;
+	for (size_t i = 0; i < n; i++)
+		ix->gram_len = MIN(ix->gram_len, anchors[i].text.len);
+	memset(&ix->gram_mask, 0xff, ix->gram_len);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t bit = gram_bit(gram(anchors[i].text.data, anchors[i].text.len, ix->gram_mask));
+
+		ix->filter[bit / 64] |= UINT64_C(1) << bit % 64;
 	}
+	return 0;
 }
 
 static int build_anchors(struct template_index *ti, struct index *ix, const struct candidate *entries)
@@ -234,27 +282,22 @@ static int build_anchors(struct template_index *ti, struct index *ix, const stru
 	}
 	if (n > 0)
 		qsort(keys, n, sizeof *keys, trie_key_compare);
-	ix->anchor_begin = arena_alloc(ti->arena, (n + 1) * sizeof *ix->anchor_begin);
-	ix->anchor_entries = arena_alloc(ti->arena, (n + 1) * sizeof *ix->anchor_entries);
-	ix->found = arena_alloc(ti->arena, (ix->n_entries / 64 + 1) * sizeof *ix->found);
-	if (!ix->anchor_begin || !ix->anchor_entries || !ix->found)
+	ix->n_words = ix->n_entries / 64 + 1;
+	ix->having = arena_alloc(ti->arena, (n + 1) * ix->n_words * sizeof *ix->having);
+	ix->found = arena_alloc(ti->arena, ix->n_words * sizeof *ix->found);
+	if (!ix->having || !ix->found)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++) {
-		ix->anchor_entries[i] = keys[i].value;
+		uint32_t entry = keys[i].value;
+
 		if (distinct == 0 || !bytes_eq(keys[i].text, keys[distinct - 1].text)) {
-			ix->anchor_begin[distinct] = i;
 			keys[distinct] = (struct trie_key){ keys[i].text, distinct };
 			distinct++;
 		}
+		ix->having[(distinct - 1) * ix->n_words + entry / 64] |= UINT64_C(1) << entry % 64;
 	}
-	ix->anchor_begin[distinct] = n;
-	if (distinct > 0) {
-		ix->filter = arena_alloc(ti->arena, FILTER_BYTES * sizeof *ix->filter);
-		if (!ix->filter)
-			return -ENOMEM;
-		for (uint32_t i = 0; i < distinct; i++)
-			filter_add(ix->filter, keys[i].text, (uint8_t)(1u << i * 8 / distinct));
-	}
+	if (distinct > 0 && build_filter(ti, ix, keys, distinct) < 0)
+		return -ENOMEM;
 	return trie_build(ti->arena, keys, distinct, &ix->anchors);
 }
 
@@ -415,28 +458,32 @@ static void find_anchors_at(struct index *ix, struct bytes rest, struct attempt 
 	uint32_t anchor;
 
 	while ((anchor = trie_next(&ix->anchors, rest, &w)) != TRIE_NONE) {
-		for (uint32_t k = ix->anchor_begin[anchor]; k < ix->anchor_begin[anchor + 1]; k++)
-			ix->found[ix->anchor_entries[k] / 64] |= UINT64_C(1) << ix->anchor_entries[k] % 64;
+		for (size_t k = 0; k < ix->n_words; k++)
+			ix->found[k] |= ix->having[anchor * ix->n_words + k];
 	}
 	a->steps += w.depth;
+}
+
+static inline bool may_begin(const struct index *ix, uint32_t first_bytes)
+{
+	uint32_t bit = gram_bit(first_bytes);
+
+	return ix->filter[bit / 64] & UINT64_C(1) << bit % 64;
 }
 
 /* Notes the anchors that begin from `at` to before `stop`. */
 static void find_anchors(struct index *ix, struct bytes message, size_t at, size_t stop, struct attempt *a)
 {
-	const uint8_t(*filter)[256] = (const uint8_t(*)[256])ix->filter;
 	const uint8_t *p = message.data;
 
-	memset(ix->found, 0, (ix->n_entries / 64 + 1) * sizeof *ix->found);
+	memset(ix->found, 0, ix->n_words * sizeof *ix->found);
 	a->steps += stop - at;
-	for (; at < stop && message.len - at >= FILTER_BYTES; at++) {
-		if (filter[0][p[at]] & filter[1][p[at + 1]] & filter[2][p[at + 2]] & filter[3][p[at + 3]])
+	for (; at < stop && message.len - at >= GRAM_MAX; at++)
+		if (may_begin(ix, gram(p + at, GRAM_MAX, ix->gram_mask)))
 			find_anchors_at(ix, bytes_from(message, at), a);
-	}
-	for (; at < stop; at++) {
-		if (filter[0][p[at]])
+	for (; at < stop && message.len - at >= ix->gram_len; at++)
+		if (may_begin(ix, gram(p + at, message.len - at, ix->gram_mask)))
 			find_anchors_at(ix, bytes_from(message, at), a);
-	}
 }
 
 /* The end of the word at `at`, and one byte more: where near anchors can begin. */
@@ -461,8 +508,8 @@ static uint32_t next_found(const struct index *ix, uint32_t at, uint32_t end)
 	return end;
 }
 
-static struct template *place_find(struct template_index *ti, struct index *ix, const struct place *p,
-				   struct bytes message, struct attempt *a)
+static const struct entry *place_find(struct template_index *ti, struct index *ix, const struct place *p,
+				      struct bytes message, struct attempt *a)
 {
 	uint32_t direct = p->begin,
 		 anchored = p->anchored < p->end ? next_found(ix, p->anchored, p->end) : p->end;
@@ -480,13 +527,13 @@ static struct template *place_find(struct template_index *ti, struct index *ix, 
 		}
 		t = &ti->templates[e->number];
 		if (attempt_fits(a, t, &t->leads[e->lead], message))
-			return t;
+			return e;
 	}
 	return NULL;
 }
 
-static struct template *index_find(struct template_index *ti, struct index *ix, struct bytes message,
-				   struct attempt *a)
+static const struct entry *index_find(struct template_index *ti, struct index *ix, struct bytes message,
+				      struct attempt *a)
 {
 	uint32_t deepest = TRIE_NONE, place;
 	bool found_all = false;
@@ -497,16 +544,16 @@ static struct template *index_find(struct template_index *ti, struct index *ix, 
 	a->steps += w.depth;
 	for (place = deepest; place != TRIE_NONE; place = ix->places[place].parent) {
 		const struct place *p = &ix->places[place];
-		struct template *t;
+		const struct entry *e;
 
 		if (p->anchored < p->end && !found_all) {
 			found_all = p->far;
 			find_anchors(ix, message, p->far ? 0 : p->lead_len,
 				     p->far ? message.len : near_end(message, p->lead_len), a);
 		}
-		t = place_find(ti, ix, p, message, a);
-		if (t)
-			return t;
+		e = place_find(ti, ix, p, message, a);
+		if (e)
+			return e;
 	}
 	return NULL;
 }
@@ -530,7 +577,7 @@ static struct index *remembered_index(struct template_index *ti, struct bytes pr
 		return index_of_program(ti, program);
 	m = &ti->remembered[(program.len * 5u + program.data[program.len - 1] + program.data[0] * 3u) %
 			    ELEMENTSOF(ti->remembered)];
-	if (m->len != program.len || !same_bytes(m->program, program.data, program.len)) {
+	if (m->len != program.len || !bytes_same(m->program, program.data, program.len)) {
 		m->index = index_of_program(ti, program);
 		m->len = (uint8_t)program.len;
 		memcpy(m->program, program.data, program.len);
@@ -538,13 +585,140 @@ static struct index *remembered_index(struct template_index *ti, struct bytes pr
 	return m->index;
 }
 
+/* --- guessing ----------------------------------------------------------------------------- */
+
+static const struct lead *lead_of(const struct template_index *ti, const struct entry *e)
+{
+	return &ti->templates[e->number].leads[e->lead];
+}
+
+/* Notes what has to be excluded of the entries that come before `e`: all of `ix`, if `e` is not one of them. */
+static void add_rivals(const struct template_index *ti, const struct index *ix, const struct entry *e, bool all,
+		       struct rivals *ret)
+{
+	const struct template *t = &ti->templates[e->number];
+	struct bytes lead = lead_of(ti, e)->text;
+
+	for (size_t i = 0; i < ix->n_entries && ret->n < RIVALS_UNKNOWN; i++) {
+		const struct entry *r = &ix->entries[i];
+		struct bytes longer = lead_of(ti, r)->text;
+		bool noted = false;
+
+		if (!all && (longer.len < lead.len || (longer.len == lead.len && r->number >= e->number)))
+			continue;
+		if (template_excludes(t, lead_of(ti, e), &ti->templates[r->number], lead_of(ti, r)))
+			continue;
+		for (size_t k = 0; k < ret->n && !noted; k++)
+			noted = bytes_starts(longer, ret->leads[k]);
+		if (noted)
+			continue;
+		if (longer.len <= lead.len || ret->n == RIVALS_MAX)
+			ret->n = RIVALS_UNKNOWN;
+		else
+			ret->leads[ret->n++] = longer;
+	}
+}
+
+/* NULL for no memory. */
+static const struct rivals *rivals_of(const struct template_index *ti, struct index *ix, const struct entry *e,
+				      bool named)
+{
+	size_t place = named ? (size_t)(e - ix->entries) : ix->n_entries + (size_t)(e - ti->any->entries);
+	struct rivals *rivals;
+
+	if (!ix->rivals)
+		ix->rivals = arena_alloc(ti->arena, (ix->n_entries + ti->any->n_entries) * sizeof *ix->rivals);
+	if (!ix->rivals || ix->rivals[place])
+		return ix->rivals ? ix->rivals[place] : NULL;
+	rivals = arena_alloc(ti->arena, sizeof *rivals);
+	if (!rivals)
+		return NULL;
+	add_rivals(ti, ix, e, !named, rivals);
+	if (!named)
+		add_rivals(ti, ti->any, e, false, rivals);
+	ix->rivals[place] = rivals;
+	return rivals;
+}
+
+static inline uint64_t eight_bytes(struct bytes b)
+{
+	uint64_t v = 0;
+
+	if (b.len >= sizeof v)
+		memcpy(&v, b.data, sizeof v);
+	else
+		memcpy(&v, b.data, b.len);
+	return v;
+}
+
+/* Messages of one wording mostly begin the same, and go on the same behind their first blank. */
+static struct guess *guesses_for(struct template_index *ti, const struct index *ix, struct bytes message)
+{
+	const uint8_t *blank = message.len > 0 ? memchr(message.data, ' ', message.len) : NULL;
+	uint64_t hash = (uintptr_t)ix;
+
+	if (message.len > 0)
+		hash = (hash ^ eight_bytes(message)) * UINT64_C(0x9e3779b97f4a7c15);
+	if (blank)
+		hash = (hash ^ eight_bytes(bytes_from(message, (size_t)(blank - message.data)))) *
+		       UINT64_C(0x9e3779b97f4a7c15);
+	return ti->guesses[hash / (UINT64_MAX / GUESS_SETS + 1)];
+}
+
+static bool guess_is_right(const struct template_index *ti, const struct guess *g, const struct index *ix,
+			   struct bytes message, struct attempt *a)
+{
+	const struct template *t;
+
+	if (!g->entry || g->ix != ix)
+		return false;
+	t = &ti->templates[g->entry->number];
+	if (!bytes_starts(message, t->leads[g->entry->lead].text))
+		return false;
+	for (size_t i = 0; i < g->rivals->n; i++)
+		if (bytes_starts(message, g->rivals->leads[i]))
+			return false;
+	return attempt_fits(a, t, &t->leads[g->entry->lead], message);
+}
+
+static void keep_guess(struct template_index *ti, struct guess *guesses, struct index *ix, const struct entry *e,
+		       bool named)
+{
+	const struct rivals *rivals = rivals_of(ti, ix, e, named);
+
+	if (!rivals || rivals->n == RIVALS_UNKNOWN)
+		return;
+	memmove(guesses + 1, guesses, (GUESS_WAYS - 1) * sizeof *guesses);
+	guesses[0] = (struct guess){ ix, e, rivals, named };
+}
+
+void template_index_forget(struct template_index *ti)
+{
+	memset(ti->guesses, 0, sizeof ti->guesses);
+}
+
 struct template *template_index_find(struct template_index *ti, struct bytes program, struct bytes message,
 				     struct attempt *a)
 {
-	struct index *ix = remembered_index(ti, program);
-	struct template *t = ix ? index_find(ti, ix, message, a) : NULL;
+	struct index *own = remembered_index(ti, program), *ix = own ? own : ti->any;
+	struct guess *guesses = guesses_for(ti, ix, message);
+	const struct entry *e = NULL;
 
-	a->named = t != NULL;
-	a->rule = ix ? ix->rule : NULL;
-	return t ? t : index_find(ti, ti->any, message, a);
+	a->rule = own ? own->rule : NULL;
+	for (size_t i = 0; i < GUESS_WAYS; i++) {
+		if (guess_is_right(ti, &guesses[i], ix, message, a)) {
+			a->named = own && guesses[i].named;
+			return &ti->templates[guesses[i].entry->number];
+		}
+	}
+	e = index_find(ti, ix, message, a);
+	a->named = own && e;
+	if (e) {
+		keep_guess(ti, guesses, ix, e, true);
+	} else if (own) {
+		e = index_find(ti, ti->any, message, a);
+		if (e)
+			keep_guess(ti, guesses, ix, e, false);
+	}
+	return e ? &ti->templates[e->number] : NULL;
 }

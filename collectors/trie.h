@@ -44,6 +44,21 @@ struct trie_walk {
 	bool started;
 };
 
+/* The child of a node whose label begins with that byte, or TRIE_NONE. Most nodes have few. */
+static inline uint32_t trie_child(const struct trie *t, const struct trie_node *node, uint8_t byte)
+{
+	const uint8_t *initial = t->initial + node->children, *found;
+
+	if (node->n_children > 8) {
+		found = memchr(initial, byte, node->n_children);
+		return found ? (uint32_t)(found - t->initial) : TRIE_NONE;
+	}
+	for (unsigned i = 0; i < node->n_children; i++)
+		if (initial[i] == byte)
+			return node->children + i;
+	return TRIE_NONE;
+}
+
 /* Goes on to the next key that `text` begins with; its value, or TRIE_NONE at the end. */
 static inline uint32_t trie_next(const struct trie *t, struct bytes text, struct trie_walk *w)
 {
@@ -51,19 +66,16 @@ static inline uint32_t trie_next(const struct trie *t, struct bytes text, struct
 		const struct trie_node *node = &t->nodes[w->node];
 
 		if (w->started) {
-			const uint8_t *child;
+			uint32_t child = w->depth < text.len ? trie_child(t, node, text.data[w->depth]) : TRIE_NONE;
 
-			if (w->depth >= text.len || node->n_children == 0)
+			if (child == TRIE_NONE)
 				return TRIE_NONE;
-			child = memchr(t->initial + node->children, text.data[w->depth], node->n_children);
-			if (!child)
-				return TRIE_NONE;
-			w->node = (uint32_t)(child - t->initial);
-			node = &t->nodes[w->node];
+			w->node = child;
+			node = &t->nodes[child];
 		}
 		w->started = true;
 		if (text.len - w->depth < node->label_len ||
-		    (node->label_len > 0 && !same_bytes(node->label, text.data + w->depth, node->label_len)))
+		    !bytes_same(node->label, text.data + w->depth, node->label_len))
 			return TRIE_NONE;
 		w->depth += node->label_len;
 		if (node->value != TRIE_NONE)
