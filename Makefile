@@ -23,7 +23,7 @@
 #   V=1                          show the commands
 #   ONCE=1 COLOUR=never          for `make run`: end after the summary; no colour
 
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 PREFIX ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -82,6 +82,8 @@ FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -D_FORTIFY_SOURCE=2
 HARDENING := $(if $(SANITIZE),,$(FORTIFY)) -fstack-protector-strong -fstack-clash-protection -fcf-protection \
 	-fPIE -ftrivial-auto-var-init=zero -fstrict-flex-arrays=3 -fno-common
 HARDENING_LINK := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+# The programs are optimised as a whole. The tests, which are many, are linked from the same objects as they are.
+WHOLE := $(if $(SANITIZE),,-flto=auto -ffat-lto-objects)
 # The same bytes wherever the tree lies.
 REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
 
@@ -91,8 +93,10 @@ OWN_CPPFLAGS := -D_GNU_SOURCE -I. -I$(BUILD) -DHALLMARK_VERSION='"$(VERSION)"' \
 OWN_CFLAGS = -std=gnu17 $(PROBED_CFLAGS) $(if $(DEVELOPER),-Werror) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 OWN_LDFLAGS = $(PROBED_LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(CFLAGS)
+COMPILE = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CFLAGS) $(PROBED_WHOLE) $(CFLAGS)
 LINK = $(CC) $(CFLAGS) $(OWN_LDFLAGS) $(LDFLAGS)
+LINK_WHOLE = $(LINK) $(PROBED_WHOLE)
+LINK_PARTS = $(LINK) $(if $(PROBED_WHOLE),-fno-lto)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
 	@:
@@ -120,8 +124,9 @@ $(BUILD)/flags.mk: $(BUILD)/settings Makefile
 	missing=; for p in $(PACKAGES); do $(PKG_CONFIG) --exists $$p || missing="$$missing $$p"; done; \
 	[ -z "$$missing" ] || { echo "Not installed:$$missing ('packaging/dependencies build' installs them)" >&2; exit 1; }; \
 	c=; for f in $(WARNINGS) $(HARDENING) $(REPRODUCIBLE); do try -Werror $$c $$f 2>/dev/null && c="$$c $$f"; done; \
-	l=; for f in $(HARDENING_LINK); do try -Werror -fPIE $$l $$f 2>/dev/null && l="$$l $$f"; done; rm -f $(BUILD)/probe; \
-	{ echo "PROBED_CFLAGS := $$c $$($(PKG_CONFIG) --cflags $(PACKAGES))"; echo "PROBED_LDFLAGS := $$l"; \
+	l=; for f in $(HARDENING_LINK); do try -Werror -fPIE $$l $$f 2>/dev/null && l="$$l $$f"; done; \
+	w=; [ -z "$(WHOLE)" ] || ! try -Werror -fPIE $(WHOLE) $$l 2>/dev/null || w="$(WHOLE)"; rm -f $(BUILD)/probe; \
+	{ echo "PROBED_CFLAGS := $$c $$($(PKG_CONFIG) --cflags $(PACKAGES))"; echo "PROBED_LDFLAGS := $$l"; echo "PROBED_WHOLE := $$w"; \
 	  echo "LIBS := $$($(PKG_CONFIG) --libs $(PACKAGES))"; } > $@
 
 $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
@@ -143,18 +148,18 @@ $(LIB): $(LIB_OBJ)
 define program
 $(BUILD)/$(1): $(MAIN_$(1):%.c=$(BUILD)/%.o) $(LIB)
 	$$(call say,LD,$$@)
-	$$(Q)$$(LINK) $$^ $$(LIBS) -o $$@
+	$$(Q)$$(LINK_WHOLE) $$^ $$(LIBS) -o $$@
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(UNIT_TESTS): LIBS += -lcmocka
 $(UNIT_TESTS) $(BENCHES) $(PROBE): %: %.o $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) $^ $(LIBS) -o $@
+	$(Q)$(LINK_PARTS) $^ $(LIBS) -o $@
 
 $(FUZZERS): %: %.o $(FUZZ_MAIN) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(LINK) $(FUZZ_LINK) $^ $(LIBS) -o $@
+	$(Q)$(LINK_PARTS) $(FUZZ_LINK) $^ $(LIBS) -o $@
 
 $(FAULTS): tests/lib/faults.c $(BUILD)/flags.mk
 	$(call say,LD,$@)
