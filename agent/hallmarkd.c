@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -45,7 +46,7 @@ struct daemon {
 	uint64_t last_commit_us; /* CLOCK_BOOTTIME */
 	uint64_t told_us;        /* the same: when the status was written */
 	uint64_t put_off_us;     /* until when a commit waits for lines that are held; 0: none are */
-	bool grown;              /* batches were full: there is memory to give back */
+	bool grown;              /* it has just started, or batches were full: there is memory to give back */
 	int opening_failed;             /* negative errno of the first try, 0: none failed */
 	uint64_t opening_failed_us;     /* CLOCK_BOOTTIME */
 	int exit_code;
@@ -210,6 +211,8 @@ static void daemon_trim(struct daemon *d)
 	d->grown = false;
 	recorder_trim(d->recorder);
 	event_writer_trim(intake_writer(d->intake));
+	/* what is free lies between what is not, and would stay for good */
+	(void)malloc_trim(0);
 }
 
 static void daemon_print_summary(const struct daemon *d)
@@ -519,6 +522,7 @@ static int daemon_load_templates(struct daemon *d)
 		r = interpreter_ready(d->interpreter);
 	if (r < 0)
 		return log_error_errno(r, "Cannot load the templates");
+	d->grown = true;
 	(void)buf_byte(&trouble, '\0');
 	teller_templates(&d->teller, template_set_count(interpreter_templates(d->interpreter)), (const char *)trouble.data);
 	if (template_set_count(interpreter_templates(d->interpreter)) == 0)
@@ -640,11 +644,17 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	_cleanup_(buf_done) struct buf why = BUF_INIT(8192);
-	struct daemon d = { .exit_code = EXIT_YES };
+	/* most of it is room for more sources than there are: not on the stack, of which each page would be used */
+	_cleanup_(freep) struct daemon *d = calloc(1, sizeof *d);
 	const char *config_path = NULL, *state = NULL;
 	int option, r;
 
 	log_setup("hallmarkd", LOG_INFO);
+	if (!d) {
+		log_error("There is no memory");
+		return EXIT_UNKNOWN;
+	}
+	d->exit_code = EXIT_YES;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
 		switch (option) {
 		case OPTION_CONFIG:
@@ -654,7 +664,7 @@ int main(int argc, char **argv)
 			state = optarg;
 			break;
 		case OPTION_CAUGHT_UP:
-			d.until_caught_up = true;
+			d->until_caught_up = true;
 			break;
 		case OPTION_HELP:
 			return print_help();
@@ -667,13 +677,13 @@ int main(int argc, char **argv)
 		log_error("there is no argument \"%s\"; see hallmarkd --help", argv[optind]);
 		return EXIT_USAGE;
 	}
-	if (config_load(config_path, state, &d.config, &why) < 0) {
+	if (config_load(config_path, state, &d->config, &why) < 0) {
 		log_error("%.*s", (int)why.len, (const char *)why.data);
 		return EXIT_USAGE;
 	}
-	r = daemon_run(&d);
-	if (r < 0 && d.exit_code == EXIT_YES)
-		d.exit_code = EXIT_NO;
-	daemon_done(&d);
-	return d.exit_code;
+	r = daemon_run(d);
+	if (r < 0 && d->exit_code == EXIT_YES)
+		d->exit_code = EXIT_NO;
+	daemon_done(d);
+	return d->exit_code;
 }

@@ -49,14 +49,3 @@ struct bytes data_split(struct bytes *rest, uint8_t c)
 	*rest = bytes_from(*rest, part.len + 1);
 	return part;
 }
-
-struct bytes data_keep(struct arena *arena, struct bytes b)
-{
-	uint8_t *p = arena_alloc(arena, b.len + 1);
-
-	if (!p)
-		return BYTES_NONE;
-	if (b.len > 0)
-		memcpy(p, b.data, b.len);
-	return bytes_of(p, b.len);
-}

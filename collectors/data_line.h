@@ -23,7 +23,5 @@ const char *data_shown(struct bytes b, char out[static 64]);
 struct bytes data_trim(struct bytes b);
 /* Takes what stands before the first `c` off the front of `rest`; all of it where there is none. */
 struct bytes data_split(struct bytes *rest, uint8_t c);
-/* A copy, with a NUL behind it; data NULL for no memory. */
-struct bytes data_keep(struct arena *arena, struct bytes b);
 
 #endif

@@ -31,14 +31,15 @@ static inline bool follows(const struct attempt *a, const struct token *t, size_
 /* The first place from `at` to `stop` where what follows the field can begin. */
 static size_t next_end(struct attempt *a, const struct token *t, size_t at, size_t stop)
 {
+	int probe = t->probe_second ? t->second : t->first;
 	size_t from = at;
 
 	while (at <= stop) {
-		if (t->probe >= 0 && at < a->len) {
-			size_t begin = at + t->probe_at, end = MIN(stop + t->probe_at + 1, a->len);
-			const uint8_t *p = begin < end ? memchr(a->data + begin, t->probe, end - begin) : NULL;
+		if (t->first >= 0 && at < a->len) {
+			size_t begin = at + t->probe_second, end = MIN(stop + t->probe_second + 1, a->len);
+			const uint8_t *p = begin < end ? memchr(a->data + begin, probe, end - begin) : NULL;
 
-			at = p ? (size_t)(p - a->data) - t->probe_at : MIN(stop + 1, a->len);
+			at = p ? (size_t)(p - a->data) - t->probe_second : MIN(stop + 1, a->len);
 			if (at > stop)
 				break;
 		}
@@ -55,14 +56,15 @@ static size_t next_end(struct attempt *a, const struct token *t, size_t at, size
 /* The last such place. */
 static size_t previous_end(struct attempt *a, const struct token *t, size_t at, size_t stop)
 {
+	int probe = t->probe_second ? t->second : t->first;
 	size_t from = stop;
 
 	for (;; stop--) {
-		if (t->probe >= 0 && stop < a->len) {
-			size_t begin = at + t->probe_at, end = MIN(stop + t->probe_at + 1, a->len);
-			const uint8_t *p = begin < end ? memrchr(a->data + begin, t->probe, end - begin) : NULL;
+		if (t->first >= 0 && stop < a->len) {
+			size_t begin = at + t->probe_second, end = MIN(stop + t->probe_second + 1, a->len);
+			const uint8_t *p = begin < end ? memrchr(a->data + begin, probe, end - begin) : NULL;
 
-			stop = p ? (size_t)(p - a->data) - t->probe_at : at;
+			stop = p ? (size_t)(p - a->data) - t->probe_second : at;
 		}
 		if (follows(a, t, stop)) {
 			a->steps += from - stop;
@@ -158,7 +160,7 @@ static size_t field_end(struct attempt *a, const struct token *t, size_t at)
 
 static inline bool literal_fits(const struct attempt *a, const struct token *t, size_t at)
 {
-	return a->len - at >= t->literal.len && bytes_same(a->data + at, t->literal.data, t->literal.len);
+	return a->len - at >= t->len && bytes_same(a->data + at, t->text, t->len);
 }
 
 /* The last choice that can be made in another way, and where that leads; a NULL token where there is none. */
@@ -192,7 +194,7 @@ static bool fits(struct attempt *a, const struct token *t, size_t at)
 		case TOKEN_LITERAL:
 			if (!literal_fits(a, t, at))
 				break;
-			at += t->literal.len;
+			at += t->len;
 			t++;
 			continue;
 		case TOKEN_FIELD:

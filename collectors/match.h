@@ -19,30 +19,40 @@
 
 enum token_kind { TOKEN_LITERAL, TOKEN_FIELD, TOKEN_GROUP, TOKEN_GROUP_END, TOKEN_END };
 
+/* There are thousands, so each is kept small. */
 struct token {
+	union {
+		const uint8_t *text;   /* of a literal */
+		const uint8_t *follow; /* of a field: see below; a bit for each byte value */
+	};
+	uint16_t len; /* of the literal */
 	uint8_t kind;
 	uint8_t type;	/* enum field_type */
 	uint8_t number; /* of the field or group in its template */
-	bool last;
 	/* no account bears the name where the group of that number is present; always, if it is GROUP_NONE */
-	bool unknown;
 	uint8_t unknown_group;
+	bool unknown : 1;
+	bool last : 1;
 	/* Where a field may end: before a byte of `follow` (and then `second`, unless negative; `first` is
 	 * the only byte of `follow`, or negative), or, where `may_end`, at the end of the message.
-	 * `one_end`: there is only one such place, where the bytes of its type end. */
-	bool may_end, one_end;
-	bool only_end; /* one_end, and finding it again costs next to nothing */
+	 * `one_end`: there is only one such place, where the bytes of its type end; `only_end`: and finding it again costs
+	 * next to nothing. `probe_second`: of the two bytes the second one is worth looking for, since blanks are
+	 * everywhere. */
+	bool may_end : 1;
+	bool one_end : 1;
+	bool only_end : 1;
+	bool probe_second : 1;
 	int16_t first, second;
-	/* which of them is worth looking for, or negative: blanks are everywhere; and how far behind `first` it is */
-	int16_t probe;
-	uint8_t probe_at;
-	uint16_t id;   /* event_field_id() */
-	uint16_t skip; /* of a group: the token behind it */
 	union {
-		struct bytes literal;
-		const uint8_t *follow; /* a bit for each byte value */
+		uint16_t id;   /* of a field: event_field_id() */
+		uint16_t skip; /* of a group: the token behind it */
 	};
 };
+
+static inline struct bytes token_literal(const struct token *t)
+{
+	return bytes_of(t->text, t->len);
+}
 
 /* A template of which the optional groups are resolved. */
 struct resolved {

@@ -110,6 +110,7 @@ int redactor_add_directory(struct redactor *red, const char *path, struct buf *r
 
 int redactor_ready(struct redactor *red)
 {
+	arena_settle(&red->arena);
 	return redact_finder_init(&red->finder, &red->arena, red->rules, red->n);
 }
 

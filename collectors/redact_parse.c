@@ -16,7 +16,7 @@ struct parser {
 
 static int keep(struct arena *arena, struct bytes b, struct bytes *ret)
 {
-	struct bytes kept = data_keep(arena, b);
+	struct bytes kept = arena_keep(arena, b);
 
 	if (!kept.data)
 		return -ENOMEM;

@@ -91,13 +91,13 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 
 int template_set_ready(struct template_set *set)
 {
-	for (size_t i = 0; i < set->n; i++) {
-		struct template *t = &set->templates[i];
+	struct template *fitting = set->n > 0 ? reallocarray(set->templates, set->n, sizeof *fitting) : NULL;
 
-		t->resolved = arena_alloc(&set->arena, sizeof *t->resolved << t->n_groups);
-		if (!t->resolved)
-			return -ENOMEM;
+	if (fitting) {
+		set->templates = fitting;
+		set->cap = set->n;
 	}
+	arena_settle(&set->arena);
 	return template_index_new(&set->arena, set->templates, set->n, &set->index);
 }
 
@@ -150,7 +150,7 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 	uint8_t *text;
 
 	for (const struct token *k = t->tokens; k->kind != TOKEN_END; k++)
-		length += k->kind == TOKEN_LITERAL ? k->literal.len : 0;
+		length += k->kind == TOKEN_LITERAL ? k->len : 0;
 	text = arena_alloc(arena, length);
 	if (!r || !literals || !ids || !text)
 		return NULL;
@@ -159,9 +159,9 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 		if (k->kind == TOKEN_GROUP && !(groups & 1u << k->number)) {
 			k = t->tokens + k->skip - 1;
 		} else if (k->kind == TOKEN_LITERAL) {
-			memcpy(text, k->literal.data, k->literal.len);
-			text += k->literal.len;
-			literals[n].len += k->literal.len;
+			memcpy(text, k->text, k->len);
+			text += k->len;
+			literals[n].len += k->len;
 		} else if (k->kind == TOKEN_FIELD) {
 			if (k->unknown && (k->unknown_group == GROUP_NONE || groups & 1u << k->unknown_group))
 				r->unknown |= 1u << n;
@@ -187,6 +187,10 @@ bool template_match(struct template_set *set, struct bytes program, struct bytes
 	struct resolved **r;
 
 	if (!t)
+		return false;
+	if (!t->resolved)
+		t->resolved = arena_alloc(&set->arena, sizeof *t->resolved << t->n_groups);
+	if (!t->resolved)
 		return false;
 	r = &t->resolved[a->groups];
 	if (!*r)

@@ -51,8 +51,8 @@ static void beginnings_of(const struct template_parser *p, size_t i, struct begi
 
 	switch (k->kind) {
 	case TOKEN_LITERAL:
-		b->bytes[k->literal.data[0] / 8] |= (uint8_t)(1u << k->literal.data[0] % 8);
-		second = k->literal.len > 1 ? k->literal.data[1] : -1;
+		b->bytes[k->text[0] / 8] |= (uint8_t)(1u << k->text[0] % 8);
+		second = k->len > 1 ? k->text[1] : -1;
 		b->second = b->second == -2 || b->second == second ? second : -1;
 		return;
 	case TOKEN_GROUP:
@@ -80,11 +80,8 @@ static void beginnings_of(const struct template_parser *p, size_t i, struct begi
 static int find_ends(struct template_parser *p, struct token *field, size_t at)
 {
 	struct beginnings b = { .second = -2 };
-	uint8_t *follow = arena_alloc(p->arena, sizeof b.bytes);
 	unsigned n = 0, own = 0;
 
-	if (!follow)
-		return -ENOMEM;
 	beginnings_of(p, at + 1, &b);
 	field->first = -1;
 	for (unsigned c = 0; c < 256; c++) {
@@ -98,11 +95,11 @@ static int find_ends(struct template_parser *p, struct token *field, size_t at)
 	if (field_type_is_greedy(field->type) && n > 0 && own == n && !b.end)
 		return data_wrong(p->place, "what follows the field %s is always taken by it, so that nothing can match",
 			     SHOWN(p->names[field->number]));
-	memcpy(follow, b.bytes, sizeof b.bytes);
-	field->follow = follow;
+	field->follow = arena_keep(p->arena, bytes_of(b.bytes, sizeof b.bytes)).data;
+	if (!field->follow)
+		return -ENOMEM;
 	field->second = (int16_t)(b.second == -2 ? -1 : b.second);
-	field->probe_at = field->first == ' ' && field->second >= 0;
-	field->probe = field->probe_at ? field->second : field->first;
+	field->probe_second = field->first == ' ' && field->second >= 0;
 	field->may_end = b.end;
 	field->one_end = field->type == TYPE_TEXT ? n == 0 : own == 0 || field_type_is_greedy(field->type);
 	field->only_end = field->one_end && (field->type == TYPE_TEXT || field_type_is_bounded(field->type));
@@ -130,12 +127,12 @@ static int find_leads(struct template_parser *p)
 
 		for (unsigned g = 0; g < groups && r == 0; g++) {
 			if (set & 1u << g)
-				r = buf_append(&lead, p->tokens[3 * g + 1].literal);
+				r = buf_append(&lead, token_literal(&p->tokens[3 * g + 1]));
 		}
 		if (r == 0 && p->tokens[i].kind == TOKEN_LITERAL)
-			r = buf_append(&lead, p->tokens[i].literal);
+			r = buf_append(&lead, token_literal(&p->tokens[i]));
 		/* groups are numbered from the first on, as the bits of `set` are */
-		leads[set].text = data_keep(p->arena, buf_bytes(&lead));
+		leads[set].text = arena_keep(p->arena, buf_bytes(&lead));
 		leads[set].groups = set;
 		leads[set].token = (uint16_t)(i + (p->tokens[i].kind == TOKEN_LITERAL));
 		if (r < 0 || !leads[set].text.data)

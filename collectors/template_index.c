@@ -138,7 +138,7 @@ static size_t mandatory_literals(const struct template *t, uint32_t entry, struc
 		} else if (k->kind == TOKEN_FIELD) {
 			begun = true;
 		} else if (begun) {
-			out[n++] = (struct trie_key){ k->literal, entry };
+			out[n++] = (struct trie_key){ token_literal(k), entry };
 		}
 	}
 	return n;
@@ -161,7 +161,7 @@ static bool is_near(const struct template_index *ti, const struct candidate *c, 
 {
 	const struct token *near = near_literal(&ti->templates[c->entry.number], c->entry.lead);
 
-	return near && near->literal.data == literal.data;
+	return near && near->text == literal.data;
 }
 
 /* Gives each entry of a crowded place its anchor. */
@@ -396,18 +396,18 @@ static int tags_build(struct template_index *ti, struct trie_key *keys, size_t n
 	int r;
 
 	qsort(keys, n, sizeof *keys, trie_key_compare);
-	ti->by_tag = arena_alloc(ti->arena, (n + 1) * sizeof *ti->by_tag);
-	ti->all = arena_alloc(ti->arena, (2 * n + 1) * sizeof *ti->all);
-	if (!ti->by_tag || !ti->all)
-		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		if (distinct == 0 || !bytes_eq(keys[i].text, keys[distinct - 1].text)) {
-			ti->by_tag[distinct].text = keys[i].text;
 			keys[distinct] = (struct trie_key){ keys[i].text, (uint32_t)distinct };
 			distinct++;
 		}
 	}
+	ti->by_tag = arena_alloc(ti->arena, (distinct + 1) * sizeof *ti->by_tag);
+	ti->all = arena_alloc(ti->arena, (2 * distinct + 1) * sizeof *ti->all);
+	if (!ti->by_tag || !ti->all)
+		return -ENOMEM;
 	for (size_t i = 0; i < distinct; i++) {
+		ti->by_tag[i].text = keys[i].text;
 		r = index_for(ti, ti->by_tag[i].text, false, &ti->by_tag[i].exact);
 		if (r == 0)
 			r = index_for(ti, ti->by_tag[i].text, true, &ti->by_tag[i].prefix);

@@ -23,12 +23,12 @@ static bool is_name(struct bytes b)
 /* Names with commas between them; `missing` is what is wrong where one is empty. */
 static int parse_names(struct template_parser *p, struct bytes text, const char *missing, struct template_names *ret)
 {
-	struct bytes *names;
+	_cleanup_(freep) struct bytes *names = NULL;
 	size_t n = 1;
 
 	for (size_t i = 0; i < text.len; i++)
 		n += text.data[i] == ',';
-	names = arena_alloc(p->arena, n * sizeof *names);
+	names = calloc(n, sizeof *names);
 	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -41,12 +41,14 @@ static int parse_names(struct template_parser *p, struct bytes text, const char 
 			return data_wrong(p->place, "program \"%s\": programs are separated by commas", SHOWN(name));
 		if (star && star != name.data + name.len - 1)
 			return data_wrong(p->place, "program \"%s\": * may only stand at the end", SHOWN(name));
-		names[i] = data_keep(p->arena, name);
+		names[i] = arena_keep(p->arena, name);
 		if (!names[i].data)
 			return -ENOMEM;
 	}
-	*ret = (struct template_names){ names, n };
-	return 0;
+	/* most lines have the names of the line before */
+	ret->names = (const struct bytes *)(const void *)arena_keep(p->arena, bytes_of(names, n * sizeof *names)).data;
+	ret->n = ret->names ? n : 0;
+	return ret->names ? 0 : -ENOMEM;
 }
 
 static bool names_any_program(const struct template *t)
@@ -97,8 +99,8 @@ static int parse_fact(struct template_parser *p, struct bytes word)
 	}
 	if (p->n_facts == FACTS_MAX)
 		return data_wrong(p->place, "more than %u facts", FACTS_MAX);
-	name = data_keep(p->arena, name);
-	word = data_keep(p->arena, word);
+	name = arena_keep(p->arena, name);
+	word = arena_keep(p->arena, word);
 	if (!name.data || !word.data)
 		return -ENOMEM;
 	p->facts[p->n_facts++] = (struct event_constant){ (const char *)name.data, (const char *)word.data };
@@ -120,7 +122,7 @@ static int parse_rule(struct template_parser *p, const char *name, struct bytes 
 		return data_wrong(p->place, "%s= stands twice", name);
 	if (!is_sender)
 		return parse_names(p, value, "a name is missing in exe=", executables);
-	p->sender = data_keep(p->arena, value);
+	p->sender = arena_keep(p->arena, value);
 	return p->sender.data ? 0 : -ENOMEM;
 }
 
@@ -176,9 +178,9 @@ static int add_literal(struct template_parser *p, struct buf *literal)
 
 	if (literal->len == 0)
 		return 0;
-	text = data_keep(p->arena, buf_bytes(literal));
+	text = arena_keep(p->arena, buf_bytes(literal));
 	buf_clear(literal);
-	return text.data ? add_token(p, (struct token){ .kind = TOKEN_LITERAL, .literal = text }) : -ENOMEM;
+	return text.data ? add_token(p, (struct token){ .kind = TOKEN_LITERAL, .text = text.data, .len = (uint16_t)text.len }) : -ENOMEM;
 }
 
 static int open_group(struct template_parser *p)

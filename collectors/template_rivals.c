@@ -34,8 +34,8 @@ static struct outlook look(const struct template *t, const struct lead *lead, si
 	if (!o.blank && k->kind == TOKEN_FIELD && !field_type_holds(k->type, ' ') && k->type != TYPE_TEXT &&
 	    k[1].kind == TOKEN_LITERAL) {
 		o.whole = false;
-		o.before = split(k[1].literal, &o.behind);
-		o.blank = o.before.len < k[1].literal.len;
+		o.before = split(token_literal(&k[1]), &o.behind);
+		o.blank = o.before.len < k[1].len;
 	}
 	return o;
 }

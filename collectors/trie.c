@@ -47,15 +47,22 @@ static void trie_fill(struct trie *t, uint32_t at, const struct trie_key *keys, 
 
 int trie_build(struct arena *arena, const struct trie_key *keys, size_t n, struct trie *ret)
 {
-	struct trie t = { .n = 1 };
+	_cleanup_(freep) struct trie_node *nodes = calloc(2 * n + 1, sizeof *nodes);
+	_cleanup_(freep) uint8_t *initial = calloc(2 * n + 1, 1);
+	struct trie t = { nodes, initial, 1 };
 
-	t.nodes = arena_alloc(arena, sizeof *t.nodes * (2 * n + 1));
-	t.initial = arena_alloc(arena, 2 * n + 1);
-	if (!t.nodes || !t.initial)
+	if (!nodes || !initial)
 		return -ENOMEM;
-	t.nodes[0].value = TRIE_NONE;
+	nodes[0].value = TRIE_NONE;
 	if (n > 0)
 		trie_fill(&t, 0, keys, n, 0);
+	/* mostly there are far fewer nodes than there could be */
+	t.nodes = arena_alloc(arena, t.n * sizeof *t.nodes);
+	t.initial = arena_alloc(arena, t.n);
+	if (!t.nodes || !t.initial)
+		return -ENOMEM;
+	memcpy(t.nodes, nodes, t.n * sizeof *t.nodes);
+	memcpy(t.initial, initial, t.n);
 	*ret = t;
 	return 0;
 }
