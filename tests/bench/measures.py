@@ -177,7 +177,8 @@ def batches(bench):
 
 
 def deliver(subject, lines, pauses):
-    """Writes each line after its pause. Returns how many milliseconds after its write each was in the sink."""
+    """Writes each line after its pause. Returns for each how many milliseconds after its write it was in the sink, and the
+    sink's mark that it came with."""
     written, seen = [], []
     change = subject.change()
     with open(subject.log, "ab", buffering=0) as log:
@@ -188,8 +189,10 @@ def deliver(subject, lines, pauses):
                 seen.append((time.monotonic(), subject.mark()))
             written.append(time.monotonic())
             log.write(line)
-    while change.wait(QUIET_S):
+    until = time.monotonic() + STUCK_S
+    while change.wait(QUIET_S) or (subject.arrived() < len(written) and time.monotonic() < until):
         seen.append((time.monotonic(), subject.mark()))
+    seen.append((time.monotonic(), subject.mark()))
     change.close()
     marks = list(subject.marks_of_lines())
     if len(marks) != len(written):
