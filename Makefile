@@ -10,6 +10,10 @@
 #                       T=WORD runs only the test programs that have WORD in their names
 #   make check-image    installs what it needs, and tests the package on machines that boot, lose their power and are
 #                       copied (half an hour; `tests/run image` is a short form)
+#   make bench          installs what it needs, and measures hallmarkd beside rsyslog and other log forwarders, as a table and
+#                       as JSON lines (six minutes; ROWS='catch-up verify' measures only those; LINES=1000000 ROUNDS=3;
+#                       SYSLOG_NG=PROGRAM and FLUENT_BIT=PROGRAM are measured too)
+#   make profile        counts the instructions of a line, by function (LINES=20000)
 #   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names
 #   make clean          removes build/, and leaves run/, which is yours
 #
@@ -38,7 +42,7 @@ BUILD ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
 .DEFAULT_GOAL := all
 
 # Goals that hand on to other programs, or to a make of their own once the packages are there.
-DELEGATED := help clean run check check-% fuzz deb
+DELEGATED := help clean run check check-% bench profile fuzz deb
 # Empty where nothing is to be built here.
 BUILDING := $(filter-out $(DELEGATED),$(or $(MAKECMDGOALS),all))
 
@@ -99,6 +103,8 @@ LINK_WHOLE = $(LINK) $(PROBED_WHOLE)
 LINK_PARTS = $(LINK) $(if $(PROBED_WHOLE),-fno-lto)
 
 all: $(PROGRAMS:%=$(BUILD)/%)
+	@:
+benches: all $(BENCHES)
 	@:
 tests: $(UNIT_TESTS) $(BENCHES) $(FUZZERS) $(FAULTS) $(PROBE)
 
@@ -191,6 +197,16 @@ check-image:
 check-%:
 	@tests/run $*
 
+bench:
+	@packaging/dependencies build bench
+	@$(MAKE) --no-print-directory $(PARALLEL) benches
+	@HALLMARK_BUILD=$(BUILD) tests/bench/run $(if $(LINES),--lines $(LINES)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ROWS)
+
+profile:
+	@packaging/dependencies build bench
+	@$(MAKE) --no-print-directory $(PARALLEL) all
+	@HALLMARK_BUILD=$(BUILD) tests/bench/profile $(LINES)
+
 # With libFuzzer, which clang brings. What it finds that reaches new code is kept under build/fuzz/corpus/, and what
 # breaks a promise as build/fuzz/NAME-crash-…: `build/check/sanitize/tests/fuzz/fuzz-NAME FILE` shows it again.
 SECONDS ?= 60
@@ -246,4 +262,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests headers run check check-image fuzz install deb clean help
+.PHONY: all tests benches headers run check check-image bench profile fuzz install deb clean help

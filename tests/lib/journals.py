@@ -5,12 +5,14 @@
 """
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 
 REMOTE = next((p for p in ("/lib/systemd/systemd-journal-remote", "/usr/lib/systemd/systemd-journal-remote")
                if os.path.exists(p)), shutil.which("systemd-journal-remote"))
 START_US = 1790000000 * 1000000
+PLAIN = re.compile(rb"[ -~]*")
 
 
 class Boot:
@@ -36,23 +38,25 @@ class Boot:
         return [self.entry(n, **fields) for n in numbers]
 
 
-def export(entries):
-    """The journal export format; a value with other than plain text in it is written with its length."""
+def export(entry):
+    """One entry in the journal export format; a value with other than plain text in it is written with its length."""
     out = bytearray()
-    for entry in entries:
-        for name, value in entry.items():
-            data = value if isinstance(value, bytes) else value.encode()
-            if all(32 <= byte < 127 for byte in data):
-                out += name.encode() + b"=" + data + b"\n"
-            else:
-                out += name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
-        out += b"\n"
-    return bytes(out)
+    for name, value in entry.items():
+        data = value if isinstance(value, bytes) else value.encode()
+        if PLAIN.fullmatch(data):
+            out += name.encode() + b"=" + data + b"\n"
+        else:
+            out += name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n"
+    return bytes(out + b"\n")
 
 
 def write(path, entries):
     """Appends to the journal file, which is made where there is none."""
-    subprocess.run([REMOTE, "-o", path, "-"], input=export(entries), check=True, capture_output=True)
+    command = [REMOTE, "-o", path, "-"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as remote:
+        remote.stdin.writelines(map(export, entries))
+    if remote.returncode:
+        raise subprocess.CalledProcessError(remote.returncode, command)
 
 
 def missing():
