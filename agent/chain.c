@@ -272,7 +272,7 @@ int chain_add(struct chain *c, const struct frame *f)
 		return CHAIN_DUPLICATE;
 	}
 	l.host = (uint32_t)host;
-	l.next_within_s = MIN(b->next_within_s, (uint32_t)INT32_MAX) & INT32_MAX;
+	l.next_within_s = b->next_within_s & INT32_MAX; /* it is no more */
 	l.has_previous = b->previous.len > 0;
 	memcpy(l.digest, f->digest, DIGEST_SIZE);
 	if (b->run_id.len >= sizeof l.run)

@@ -56,7 +56,7 @@ static int count_events(const struct printer *p, const Hallmark__V1__Batch *b, s
 		return -EBADMSG;
 	while ((r = event_reader_next(reader, &e)) > 0) {
 		burden += event_burden(&e, &place);
-		if (burden > BURDEN_MAX || e.meaning.n_constants > EVENT_FIELDS_MAX)
+		if (burden > BURDEN_MAX || e.origin.source > b->n_positions)
 			return -EBADMSG;
 		t.events++;
 		t.unknown += event_is_unknown(&e);

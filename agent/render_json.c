@@ -109,7 +109,8 @@ static void json_record(struct line *l, const struct event_place *place)
 	json_text(l, "host", bytes_str(b->host ? b->host->name : NULL));
 	json_text(l, "key_fingerprint", bytes_str(place->fingerprint));
 	json_hex(l, "run", bytes_of(b->run_id.data, b->run_id.len));
-	json_number(l, "sequence", b->sequence);
+	json_key(l, "sequence");
+	line_number(l, b->sequence); /* any number is one */
 	json_number(l, "index", place->index);
 	line_add(l, LIT("}"));
 }

@@ -5,8 +5,8 @@
 #include <openssl/err.h>
 #include <zstd.h>
 
-#include "proto/bounded.h"
 #include "proto/key.h"
+#include "proto/strict.h"
 #include "proto/wire.h"
 
 #define RUN_ID_SIZE 16u
@@ -18,10 +18,6 @@
 #define TAKEN_NAME_MAX 512u
 #define FILE_DIGEST_SIZE 16u
 #define FILE_DIGESTED_MAX 256u
-
-/* A batch takes little more memory than its bytes; this leaves room for a thousand positions. */
-#define UNPACKED_FACTOR 2u
-#define UNPACKED_FLOOR (256u * 1024)
 
 #define ZSTD_LEVEL 1
 
@@ -66,6 +62,8 @@ static const char *batch_wrong(const Hallmark__V1__Batch *b)
 		return "no run id";
 	if (b->sequence == 0)
 		return "no sequence number";
+	if (b->next_within_s > INT32_MAX)
+		return "a promise for more than 68 years";
 	if (b->previous.len != (b->sequence == 1 ? 0 : DIGEST_SIZE))
 		return "sequence number and digest of the batch before do not agree";
 	if (!b->host || strlen(b->host->name) > NAME_SIZE_MAX ||
@@ -233,8 +231,7 @@ int frame_open(struct bytes frame, struct frame *ret, const char **ret_why)
 	r = pae_digest(payload, f.digest);
 	if (r < 0)
 		return r;
-	batch = (Hallmark__V1__Batch *)bounded_unpack(&hallmark__v1__batch__descriptor, payload,
-						      UNPACKED_FACTOR * payload.len + UNPACKED_FLOOR);
+	batch = (Hallmark__V1__Batch *)strict_unpack(&hallmark__v1__batch__descriptor, payload, BATCH_PARTS_MAX);
 	why = batch ? batch_wrong(batch) : "no batch";
 	copy = why ? NULL : malloc(signature.len);
 	if (!copy) {
@@ -349,6 +346,10 @@ int events_expand(const Hallmark__V1__Batch *batch, struct buf *ret)
 	r = buf_reserve(ret, batch->events_size);
 	if (r < 0)
 		return r;
+	/* one frame, which says the same of itself, and nothing behind it */
+	if (ZSTD_getFrameContentSize(batch->events.data, batch->events.len) != batch->events_size ||
+	    ZSTD_findFrameCompressedSize(batch->events.data, batch->events.len) != batch->events.len)
+		return -EBADMSG;
 	/* in one piece, into memory of the announced size: no window is allocated, whatever it claims */
 	n = ZSTD_decompress(ret->data, batch->events_size, batch->events.data, batch->events.len);
 	if (n != batch->events_size)

@@ -16,6 +16,8 @@
 #define BATCH_EXPANDED_MAX (8u * 1024 * 1024)   /* a batch's Events before compression */
 #define BATCH_RAW_MAX (64u * 1024 * 1024)       /* the raw lines of a batch, put together again */
 #define FRAME_MAX 900000u                       /* a whole frame */
+#define BATCH_PARTS_MAX 4096u                   /* messages and unknown fields in a batch */
+#define EVENTS_PARTS_MAX 65536u                 /* …and in its Events */
 
 /* The header of a line in a log file: the parts of the raw line before the message, in this order:
  * before, the time as text, between, the pid as text (where has_pid), after. See Header in hallmark.proto. */

@@ -4,11 +4,8 @@
 #include <errno.h>
 
 #include "agent/base/text.h"
-#include "proto/bounded.h"
+#include "proto/strict.h"
 
-/* Unpacked, what the writer makes is at most eight times as large: a time delta of one byte. */
-#define UNPACKED_FACTOR 8u
-#define UNPACKED_FLOOR (64u * 1024)
 #define RAW_MAX (2u * EVENT_RAW_MAX)
 
 struct column {
@@ -171,11 +168,11 @@ static int read_text(struct event_reader *r, const char *text, struct shape *sha
 static int read_meaning(const Hallmark__V1__Template *t, struct event_constant *constants,
 			struct meaning *ret)
 {
-	if (!text_is_utf8(bytes_str(t->text)) || !text_is_utf8(bytes_str(t->activity)))
+	if (t->n_constants > EVENT_FIELDS_MAX)
 		return -EBADMSG;
 	for (size_t i = 0; i < t->n_constants; i++) {
 		constants[i] = (struct event_constant){ t->constants[i]->name, t->constants[i]->value };
-		if (!event_name_ok(constants[i].name) || !text_is_utf8(bytes_str(constants[i].value)))
+		if (!event_name_ok(constants[i].name))
 			return -EBADMSG;
 	}
 	*ret = (struct meaning){
@@ -237,10 +234,9 @@ int event_reader_new(struct bytes plain, int64_t batch_time_us, struct event_rea
 	r->time_us = batch_time_us;
 	r->origin_index = UINT32_MAX;
 	r->words.max = BATCH_EXPANDED_MAX;
-	r->pieces.max = UNPACKED_FACTOR * (size_t)BATCH_EXPANDED_MAX;
+	r->pieces.max = sizeof(struct piece) * (size_t)BATCH_EXPANDED_MAX;
 	r->raw.max = RAW_MAX;
-	r->events = (Hallmark__V1__Events *)bounded_unpack(&hallmark__v1__events__descriptor, plain,
-							   UNPACKED_FACTOR * plain.len + UNPACKED_FLOOR);
+	r->events = (Hallmark__V1__Events *)strict_unpack(&hallmark__v1__events__descriptor, plain, EVENTS_PARTS_MAX);
 	if (!r->events)
 		return -EBADMSG;
 	k = check_events(r->events);

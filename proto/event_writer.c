@@ -536,12 +536,12 @@ static size_t field_size(struct bytes b)
 static uint8_t *put_column(uint8_t *p, const struct column *c, const char *name)
 {
 	struct bytes lengths = buf_bytes(&c->lengths), values = buf_bytes(&c->values);
+	size_t values_size = values.len > 0 ? field_size(values) : 0; /* what is empty is left out */
 
-	p = wire_put_head(p, COLUMNS_FIELD,
-			  field_size(bytes_str(name)) + field_size(lengths) + field_size(values));
+	p = wire_put_head(p, COLUMNS_FIELD, field_size(bytes_str(name)) + field_size(lengths) + values_size);
 	p = put_field(p, 1, bytes_str(name));
 	p = put_field(p, 2, lengths);
-	return put_field(p, 3, values);
+	return values_size > 0 ? put_field(p, 3, values) : p;
 }
 
 int event_writer_finish(struct event_writer *w, int64_t batch_time_us, struct buf *ret)

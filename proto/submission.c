@@ -5,7 +5,7 @@
 
 #include "agent/base/arena.h"
 #include "agent/base/text.h"
-#include "proto/bounded.h"
+#include "proto/strict.h"
 #include "proto/submission.pb-c.h"
 
 struct submission_memory {
@@ -41,20 +41,6 @@ static bool has_unknown_fields(const Hallmark__V1__Submission *m)
 	return n > 0;
 }
 
-/* Packed again it has to be the same: what is there twice, or is cut by a NUL, is not. */
-static int check_canonical(const Hallmark__V1__Submission *m, struct bytes b)
-{
-	_cleanup_(freep) uint8_t *again = NULL;
-
-	if (hallmark__v1__submission__get_packed_size(m) != b.len)
-		return -EBADMSG;
-	again = malloc(b.len);
-	if (!again)
-		return -ENOMEM;
-	(void)hallmark__v1__submission__pack(m, again);
-	return memcmp(again, b.data, b.len) == 0 ? 0 : -EBADMSG;
-}
-
 static int unpack(struct bytes b, Hallmark__V1__Submission **ret, const char **ret_why)
 {
 	Hallmark__V1__Submission *m;
@@ -63,9 +49,9 @@ static int unpack(struct bytes b, Hallmark__V1__Submission **ret, const char **r
 		*ret_why = "it is larger than 256 KiB";
 		return -EBADMSG;
 	}
-	m = (Hallmark__V1__Submission *)bounded_unpack(&hallmark__v1__submission__descriptor, b, SUBMISSION_MEMORY_MAX);
+	m = (Hallmark__V1__Submission *)strict_unpack(&hallmark__v1__submission__descriptor, b, SUBMISSION_PARTS_MAX);
 	if (!m) {
-		*ret_why = "it is no submission";
+		*ret_why = "it is no submission, or not encoded in the one way that is taken";
 		return -EBADMSG;
 	}
 	*ret = m;
@@ -105,10 +91,10 @@ static const char *meaning_wrong(const Hallmark__V1__Template *t, const struct s
 	if (t->n_constants > SUBMISSION_CONSTANTS_MAX)
 		return "a template has more than 16 constants";
 	for (size_t i = 0; i < t->n_constants; i++)
-		if (!event_name_ok(t->constants[i]->name) || !text_is_utf8(bytes_str(t->constants[i]->value)))
-			return "a constant has no proper name or value";
-	if (strlen(t->text) > SUBMISSION_TEXT_MAX || !text_is_utf8(bytes_str(t->text)))
-		return "a template's text is too long, or not UTF-8";
+		if (!event_name_ok(t->constants[i]->name))
+			return "a constant has no proper name";
+	if (strlen(t->text) > SUBMISSION_TEXT_MAX)
+		return "a template's text is too long";
 	return NULL;
 }
 
@@ -288,11 +274,8 @@ static const char *event_wrong(const Hallmark__V1__SubmittedEvent *e, const stru
 		return "an event has not as many values as its template has fields";
 	for (size_t i = 0; i <= w->n_fields; i++)
 		size += w->literals[i].len;
-	for (size_t i = 0; i < e->n_values; i++) {
-		if (!text_is_utf8(bytes_str(e->values[i])))
-			return "a value is not UTF-8";
+	for (size_t i = 0; i < e->n_values; i++)
 		size += strlen(e->values[i]);
-	}
 	return size > EVENT_RAW_MAX ? "an event is longer than 64 KiB" : NULL;
 }
 
@@ -347,11 +330,7 @@ int submission_read(struct bytes b, struct submission_rights *rights, struct sub
 	*ret_why = message_wrong(s->memory->message);
 	if (*ret_why)
 		return -EBADMSG;
-	r = check_canonical(s->memory->message, b);
-	if (r == -EBADMSG)
-		*ret_why = "it is not encoded in the one way that is taken";
-	if (r >= 0)
-		r = submission_fill(s, rights, ret_why);
+	r = submission_fill(s, rights, ret_why);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);

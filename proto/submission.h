@@ -3,9 +3,9 @@
  * A strict reader of what another part of hallmark hands in: one Submission message (submission.proto), which is
  * taken whole or not at all.
  *
- * Its writer may have been taken over, so nothing in it is believed. Only the one encoding that protobuf-c writes
- * is taken (ascending fields, no defaults, shortest numbers): so there is nothing in it that is not signed, and no
- * NUL within a string. Time is linear in its size, and memory at most SUBMISSION_MEMORY_MAX.
+ * Its writer may have been taken over, so nothing in it is believed. Only the one encoding that the record has is
+ * taken (strict.h), and no field that is not known: so there is nothing in it that is not signed. Time and memory are
+ * linear in its size.
  */
 #ifndef HALLMARK_PROTO_SUBMISSION_H
 #define HALLMARK_PROTO_SUBMISSION_H
@@ -18,7 +18,7 @@
 #define SUBMISSION_TEMPLATES_MAX 64u
 #define SUBMISSION_TEXT_MAX 4096u     /* bytes of a template's text */
 #define SUBMISSION_CONSTANTS_MAX 16u  /* of a template */
-#define SUBMISSION_MEMORY_MAX (2u * 1024 * 1024)
+#define SUBMISSION_PARTS_MAX 2048u    /* messages in it: more than all of these limits together allow */
 
 /* What a submitter may say. */
 struct submission_rights {

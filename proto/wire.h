@@ -41,7 +41,8 @@ static inline bool wire_take_varint(struct bytes *b, uint64_t *ret)
 		v |= (uint64_t)(b->data[i] & 0x7f) << 7 * i;
 		if (b->data[i] & 0x80)
 			continue;
-		if (wire_varint_size(v) != i + 1)
+		/* the tenth byte has room for one bit of 64 */
+		if (wire_varint_size(v) != i + 1 || (i + 1 == WIRE_VARINT_MAX && b->data[i] > 1))
 			return false;
 		*b = bytes_of(b->data + i + 1, b->len - i - 1);
 		*ret = v;

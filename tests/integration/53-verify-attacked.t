@@ -396,8 +396,10 @@ def rle(size, byte=b"\0", **more):
     return squeeze((byte, size), **more)
 
 
+RIGHT = events_message([line("evil")])
 BOMBS = {
     "4 GiB, claimed as 8 MiB": {"compressed": rle(2**32), "size": 8 << 20},
+    "4 GiB, in a container that claims 8 MiB": {"compressed": rle(2**32, claim=8 << 20), "size": 8 << 20},
     "4 GiB, which its container admits": {"compressed": rle(2**32 - 1, claim=2**32 - 1), "size": 8 << 20},
     "a window of 2 GiB": {"compressed": rle(8 << 20, window=0xa8), "size": 8 << 20},
     "8 MiB that are no events": {"compressed": rle(8 << 20, claim=8 << 20), "size": 8 << 20},
@@ -406,6 +408,10 @@ BOMBS = {
     "no zstd at all": {"compressed": b"evil" * 100, "size": 400},
     "a frame that is cut off": {"compressed": rle(1000)[:-2], "size": 1000},
     "two frames": {"compressed": rle(1000) * 2, "size": 1000},
+    "two frames that claim all of it": {"compressed": lib.zstd(RIGHT) * 2, "size": len(RIGHT)},
+    "two frames that are all of it": {"compressed": lib.zstd(RIGHT[:20]) + lib.zstd(RIGHT[20:]), "size": len(RIGHT)},
+    "a byte behind it": {"compressed": lib.zstd(RIGHT) + b"\0", "size": len(RIGHT)},
+    "a container that does not claim a size": {"compressed": squeeze(RIGHT), "size": len(RIGHT)},
     "100,000 empty frames": {"compressed": (b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00") * 90_000, "size": 1},
     "350,000 empty messages": {"raw": b"\x0a\0" * 350_000},
     "8 MiB of one-byte numbers": {"compressed": rle(8 << 20, claim=8 << 20, byte=b"\x18"), "size": 8 << 20},
@@ -425,7 +431,8 @@ n = 2_090_000
 parts = [message(1, b"") + message(2, data(1, "x"))]
 for column in (3, 4, 5, 6):
     parts += [varint(column << 3 | 2) + varint(n), (b"\0", n)]
-few = Chain(KEY).add(raw=b"x", count=n, compressed=squeeze(*parts), size=len(parts[0]) + sum(len(p) + n for p in parts[1::2]))
+size = len(parts[0]) + sum(len(p) + n for p in parts[1::2])
+few = Chain(KEY).add(raw=b"x", count=n, compressed=squeeze(*parts, claim=size), size=size)
 seen = Seen(few, ("--trust-first", "-q"), measure=True)
 says("bomb: two million events from %d bytes are counted" % len(few), seen, YES, hosts=[(KEY, {"events": n})])
 tap.ok(SANITIZED or seen.mb < 128, "bomb: in bounded memory", seen.mb)
@@ -538,12 +545,13 @@ for name, times in (("a day", (START_US, START_US - 86_400_000_000)),
              hosts=[(KEY, {"clock_backwards": 1, "verdict": "whole"})])
     attacked(f"numbers: and that it went back {name} is no proof of life", frames, NO, options=as_of(10**7),
              hosts=[(KEY, {"problems": ["overdue"]})])
-chain = Chain(KEY, interval_s=2**32 - 1)
-slow = [chain.add()]
-attacked("numbers: a promise for the next 136 years counts as 68, and never overflows", slow, YES,
+slow = [Chain(KEY, interval_s=2**31 - 1).add()]
+attacked("numbers: a promise for the next 68 years never overflows", slow, YES,
          options=as_of(10 + 2 * (2**31 - 1)),
          hosts=[(KEY, {"next_within_s": 2**31 - 1})])
 attacked("numbers: but is kept", slow, NO, options=as_of(11 + 2 * (2**31 - 1)), hosts=[(KEY, {"problems": ["overdue"]})])
+attacked("numbers: a promise for longer is none", [Chain(KEY, interval_s=2**31).add()], NO, "a promise for more than 68 years",
+         damage=1)
 
 # --- protobuf ---
 def fifth(**more):
@@ -553,12 +561,20 @@ def fifth(**more):
     return frames + grow(chain, 1)
 
 
-for name, more in (("an unknown field", number(1000, 7) + data(999, b"?" * 3000)), ("a field twice", number(8, 600)),
-                   ("the host twice", message(6, data(1, "web1"))),
-                   ("a number that is overlong", b"\x40\xd8\x84\x80\x80\x80\x80\x80\x00")):
-    attacked(f"protobuf: {name}, signed, is what its host wrote", fifth(more=more), YES, shown=words(1, 6),
-             hosts=[(KEY, {"host": "web1", "frames": 6})])
+attacked("protobuf: an unknown field, signed, is what its host wrote", fifth(more=number(1000, 7) + data(999, b"?" * 3000)), YES,
+         shown=words(1, 6), hosts=[(KEY, {"host": "web1", "frames": 6})])
 NO_BATCH = {
+    "a field twice": number(8, 600),
+    "the host twice": message(6, data(1, "web1")),
+    "an entry twice, and what is unknown before it": lib.excluded("x", 1) + number(14, 1) + lib.excluded("x", 1),
+    "a number that is its default": message(13, b"\x10\0"),
+    "a string that is its default": message(13, b"\x0a\0"),
+    "a NUL in a string": lib.excluded("a\0b", 1),
+    "a string that is not UTF-8": message(13, data(1, b"\xc3\x28")),
+    "a number that is overlong": b"\x40\xd8\x84\x80\x80\x80\x80\x80\x00",
+    "an unknown number that is overlong": b"\x70\x81\x00",
+    "a number past 64 bits": message(13, b"\x10" + b"\xff" * 9 + b"\x03"),
+    "a number of another type": message(13, b"\x11" + bytes(7) + b"\x01"),
     "a group": b"\x9b\x06\x9c\x06",
     "groups within groups": b"\x9b\x06" * 1000 + b"\x9c\x06" * 1000,
     "a varint of 11 bytes": b"\x40" + b"\xff" * 10 + b"\x01",

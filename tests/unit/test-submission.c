@@ -25,6 +25,8 @@ static int try_bytes(struct bytes b, const char **ret_why)
 	return r;
 }
 
+static const char no_submission[] = "it is no submission, or not encoded in the one way that is taken";
+
 static void assert_refused(struct bytes b, const char *expected)
 {
 	const char *why = NULL;
@@ -85,7 +87,7 @@ TEST(what_breaks_a_rule_of_the_message_is_refused)
 	struct sample *s;
 
 	assert_refused(BYTES_NONE, "it is of another version");
-	assert_refused(LIT("\xff"), "it is no submission");
+	assert_refused(LIT("\xff"), no_submission);
 	s = sample_new(), s->submission.version = 2;
 	assert_sample_refused(s, "it is of another version");
 	s = sample_new(), s->submission.time_us = 0;
@@ -104,7 +106,6 @@ TEST(what_breaks_a_rule_of_the_message_is_refused)
 
 TEST(what_is_encoded_in_another_way_is_refused)
 {
-	static const char not_canonical[] = "it is not encoded in the one way that is taken";
 	struct sample *s = sample_new();
 	struct bytes right = sample_pack(s);
 	_cleanup_(buf_done) struct buf b = BUF_INIT(1u << 20);
@@ -118,18 +119,18 @@ TEST(what_is_encoded_in_another_way_is_refused)
 		assert_int_equal(try_bytes(bytes_of(right.data, n), &why), n == one ? 0 : -EBADMSG);
 	assert_int_equal(buf_append(&b, right), 0);
 	assert_int_equal(buf_append(&b, LIT("\x08\x01")), 0); /* the version twice */
-	assert_refused(buf_bytes(&b), not_canonical);
+	assert_refused(buf_bytes(&b), no_submission);
 	b.len = right.len;
 	assert_int_equal(buf_append(&b, LIT("\x50\x01")), 0); /* field 10 */
 	assert_refused(buf_bytes(&b), "it has a field that is not known");
 	buf_clear(&b);
 	assert_int_equal(buf_append(&b, LIT("\x08\x81\x00")), 0); /* a number longer than it has to be */
 	assert_int_equal(buf_append(&b, bytes_from(right, 2)), 0);
-	assert_refused(buf_bytes(&b), not_canonical);
+	assert_refused(buf_bytes(&b), no_submission);
 	buf_clear(&b);
 	assert_int_equal(buf_append(&b, right), 0);
 	*(uint8_t *)memmem(b.data, b.len, "ssh", 3) = '\0';
-	assert_refused(buf_bytes(&b), not_canonical);
+	assert_refused(buf_bytes(&b), no_submission);
 	sample_free(s);
 }
 
@@ -149,7 +150,7 @@ TEST(what_breaks_a_rule_of_the_templates_is_refused)
 		{ "{x} {x}", "a name is there twice in one event, or is not for its submitter" },
 		{ "{c0} {x}", "a name is there twice in one event, or is not for its submitter" },
 		{ "{drill} {x}", "a name is there twice in one event, or is not for its submitter" },
-		{ "\xc3(", "a template's text is too long, or not UTF-8" },
+		{ "\xc3(", no_submission },
 		{ "{f0}{f1}{f2}{f3}{f4}{f5}{f6}{f7}{f8}{f9}{f10}{f11}{f12}{f13}{f14}{f15}{f16}{f17}{f18}{f19}{f20}"
 		  "{f21}{f22}{f23}{f24}{f25}{f26}{f27}{f28}{f29}{f30}{f31}{f32}", "a template has more than 32 fields" },
 	};
@@ -163,7 +164,7 @@ TEST(what_breaks_a_rule_of_the_templates_is_refused)
 	s = sample_new(), text = calloc(1, 4098);
 	memset(text, 'x', 4097);
 	s->templates[1].text = text;
-	assert_sample_refused(s, "a template's text is too long, or not UTF-8");
+	assert_sample_refused(s, "a template's text is too long");
 	free(text);
 	s = sample_new(), s->templates[1].kind = HALLMARK__V1__KIND__KIND_AUTHENTICATION;
 	assert_sample_refused(s, "its submitter may not carry an event of that kind");
@@ -182,9 +183,9 @@ TEST(what_breaks_a_rule_of_the_templates_is_refused)
 	s = sample_new(), s->templates[1].n_constants = 17;
 	assert_sample_refused(s, "a template has more than 16 constants");
 	s = sample_new(), s->constants[0].value = (char *)(uintptr_t)"\xff";
-	assert_sample_refused(s, "a constant has no proper name or value");
+	assert_sample_refused(s, no_submission);
 	s = sample_new(), s->constants[0].name[0] = ' ';
-	assert_sample_refused(s, "a constant has no proper name or value");
+	assert_sample_refused(s, "a constant has no proper name");
 }
 
 TEST(what_breaks_a_rule_of_the_events_is_refused)
@@ -203,7 +204,7 @@ TEST(what_breaks_a_rule_of_the_events_is_refused)
 	s = sample_new(), s->events[1].n_values = 1;
 	assert_sample_refused(s, "an event has not as many values as its template has fields");
 	s = sample_new(), s->values[1] = (char *)(uintptr_t)"\xed\xa0\x80";
-	assert_sample_refused(s, "a value is not UTF-8");
+	assert_sample_refused(s, no_submission);
 	memset(value, 'x', EVENT_RAW_MAX);
 	s = sample_new(), s->values[1] = value;
 	assert_sample_refused(s, "an event is longer than 64 KiB");
@@ -220,7 +221,7 @@ TEST(many_small_messages_do_not_become_much_memory)
 
 	while (b.len < SUBMISSION_SIZE_MAX)
 		assert_int_equal(buf_append(&b, LIT("\x1a\x00")), 0);
-	assert_refused(buf_bytes(&b), "it is no submission");
+	assert_refused(buf_bytes(&b), no_submission);
 	assert_int_equal(buf_append(&b, LIT("\x1a")), 0);
 	assert_refused(buf_bytes(&b), "it is larger than 256 KiB");
 }
