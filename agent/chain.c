@@ -538,13 +538,15 @@ static int judge_group(struct chain *c, struct chain_host *h, struct group befor
 	return r;
 }
 
-/* Takes the first and the last group for what they say of beginning and end. */
+/* Takes the first and the last group for what they say of beginning and end: of a fork, the earliest and the latest. */
 static void judge_ends(struct chain *c, struct chain_host *h, struct group first, struct group last)
 {
 	const struct link *l = &c->links[first.order[0]];
 
 	h->first_sequence = l->sequence;
 	h->first_time_us = l->time_us;
+	for (size_t i = 1; i < first.n; i++)
+		h->first_time_us = MIN(h->first_time_us, c->links[first.order[i]].time_us);
 	h->from_start = l->sequence == 1 && !l->has_previous;
 	h->last_sequence = c->links[last.order[0]].sequence;
 	for (size_t i = 0; i < last.n; i++) {

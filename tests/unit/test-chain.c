@@ -218,6 +218,20 @@ TEST(a_fork_is_kept_and_is_not_whole)
 	assert_int_equal(report_exit(c), EXIT_NO);
 }
 
+TEST(of_a_forked_beginning_the_earliest_counts_and_of_a_forked_end_the_latest)
+{
+	/* their digests in either order: which of them sorts first shall not decide */
+	for (unsigned swap = 0; swap < 2; swap++) {
+		_cleanup_(chain_freep) struct chain *c = chain_with(&easy);
+		const struct chain_host *h;
+
+		add(c, (struct piece){ .sequence = 1, .digest = swap ? 9 : 1, .time_s = 20 });
+		add(c, (struct piece){ .sequence = 1, .digest = swap ? 1 : 9, .time_s = 30, .run = RUN_B });
+		h = judged(c);
+		assert_true(h->last_time_us - h->first_time_us == 10 * INT64_C(1000000));
+	}
+}
+
 TEST(a_frame_that_names_another_forerunner_breaks_the_chain)
 {
 	_cleanup_(chain_freep) struct chain *c = run_of(&easy, 1, 3);
