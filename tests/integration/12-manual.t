@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Whether hallmark-record(5), hallmark-templates(5) and hallmark-redactions(5) say what is so: their tables are compared
-with the schema, and their examples are run. The record's example is also read here, by nothing but what the page says."""
-import base64
+with the schema, and their examples are run. The record's example is also read by what the page says (record.py)."""
 import hashlib
 import json
 import os
@@ -12,8 +11,11 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent import BUILD, Tap  # noqa: E402
 import chain  # noqa: E402
+import manual  # noqa: E402
+import record  # noqa: E402
+from agent import BUILD, Tap  # noqa: E402
+from manual import displays, plain, section  # noqa: E402
 
 tap = Tap()
 
@@ -41,21 +43,7 @@ def hallmark(*arguments, data=b""):
     return subprocess.run([BUILD + "/hallmark", *arguments], input=data, capture_output=True, timeout=60)
 
 
-def plain(text):
-    """A piece of mdoc without its escapes and quotes."""
-    return text.replace("\\&", "").replace("\\ ", " ").replace("\\e", "\\").replace('"', "")
-
-
-def section(page, heading):
-    """What stands under .Sh or .Ss, up to the next of them."""
-    return re.search(rf"^\.S[hs] {re.escape(heading)}\n(.*?)(?=^\.S[hs] |\Z)", page, re.S | re.M)[1]
-
-
-def displays(text):
-    return re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed$", text, re.S | re.M)
-
-
-RECORD = read("packaging/man/hallmark-record.5")
+RECORD = manual.read("hallmark-record.5")
 EXAMPLE = section(RECORD, "EXAMPLES")
 HEX, DECODED, LINES = displays(EXAMPLE)
 FRAME = bytes.fromhex(HEX)
@@ -67,20 +55,17 @@ SCHEMA = read("proto/hallmark.proto") + read("proto/submission.proto")
 @test
 def the_record_page_has_every_field_of_every_message():
     for name, body in re.findall(r"^message (\w+) \{\n(.*?)^\}", SCHEMA, re.S | re.M):
-        fields = [(number, field, kind + " []" * bool(repeated)) for repeated, kind, field, number in
+        fields = [(int(number), field, kind + " []" * bool(repeated)) for repeated, kind, field, number in
                   re.findall(r"^  (repeated )?(\w+) (\w+) = (\d+);", body, re.M)]
-        heading = name.upper() if name in ("Batch", "Events", "Submission") else name
-        rows = re.findall(r"^\.It (\d+) Ta (\w+) Ta (\w+(?: \[\])?) Ta", section(RECORD, heading), re.M)
-        equal((name, rows), (name, fields))
+        equal((name, manual.fields(RECORD, name)), (name, fields))
 
 
 @test
 def the_record_page_has_every_value_of_every_enumeration():
     for name, body in re.findall(r"^enum (\w+) \{\n(.*?)^\}", SCHEMA, re.S | re.M):
-        values = [(number, value.lower()) for value, number in
+        values = [(int(number), value.lower()) for value, number in
                   re.findall(rf"^  {name.upper()}_(\w+) = (\d+);", body, re.M)]
-        text = re.sub(r"\.It (\d) Ta (\w+) Ta.*", r"\1 \2", section(RECORD, name))
-        equal((name, re.findall(r"(?:^|, )(\d) (\w+)", text, re.M)), (name, values))
+        equal((name, manual.values(RECORD, name)), (name, values))
 
 
 @test
@@ -109,69 +94,22 @@ def the_record_page_has_every_problem_that_a_report_may_name():
 
 # --- the example, read by what the page says ---
 
-def varint(b):
-    value = shift = n = 0
-    while True:
-        value |= (b[n] & 0x7f) << shift
-        shift, n = shift + 7, n + 1
-        if b[n - 1] < 0x80:
-            return value, b[n:]
-
-
-def zigzag(n):
-    return n >> 1 ^ -(n & 1)
-
-
-def fields_of(b):
-    """[(number, value)] of a message."""
-    fields = []
-    while b:
-        tag, b = varint(b)
-        value, b = varint(b)
-        if tag & 7 == 2:
-            value, b = b[:value], b[value:]
-        fields.append((tag >> 3, value))
-    return fields
-
-
-def numbers(b):
-    found = []
-    while b:
-        n, b = varint(b)
-        found.append(n)
-    return found
-
-
-def unzstd(b):
-    """RFC 8878, where nothing is compressed: a header with a size of 4 bytes, then raw blocks."""
-    equal(b[:5], b"\x28\xb5\x2f\xfd\xa0")
-    out, b, last = b"", b[9:], 0
-    while not last:
-        head = int.from_bytes(b[:3], "little")
-        last, size = head & 1, head >> 3
-        equal(head >> 1 & 3, 0)
-        out, b = out + b[3:3 + size], b[3 + size:]
-    return out
-
-
-def take_apart():
-    equal(FRAME[:8], b"HMRK\x01\x00\x00\x00")
-    equal(int.from_bytes(FRAME[8:12], "little"), len(FRAME) - 12)
-    kind = b"application/vnd.hallmark.batch+protobuf"
-    (one, payload), (two, type_), (three, signature) = fields_of(FRAME[12:])
-    equal((one, two, three, type_), (1, 2, 3, kind))
-    return payload, b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload), fields_of(signature)
-
-
 def value_of(name):
     """What follows a name in the decoded example, its further lines with it."""
     match = re.search(rf"^{name} +(.*(?:\n {{16}}.*)*)", DECODED, re.M)
     return re.sub(r"\n +", " ", match[1])
 
 
+def example():
+    """Its frame, and its payload."""
+    (frame,) = record.frames(FRAME)
+    assert isinstance(frame, record.Frame), frame
+    return frame, record.open_envelope(FRAME[record.HEADER:])[0]
+
+
 @test
 def the_example_has_the_offsets_and_sizes_that_the_page_names():
-    payload = take_apart()[0]
+    _, payload = example()
     assert re.search(rf"^A frame of {len(FRAME)} bytes", EXAMPLE, re.M), len(FRAME)
     assert f"begins at offset {FRAME.index(payload)} and has {len(payload)} bytes." in EXAMPLE, len(payload)
     assert f'batch+protobuf {len(payload)}\\' in EXAMPLE, len(payload)
@@ -179,88 +117,54 @@ def the_example_has_the_offsets_and_sizes_that_the_page_names():
 
 @test
 def the_examples_digest_and_fingerprint_are_those_that_the_page_names():
-    payload, pae, _ = take_apart()
-    assert f".Li {hashlib.sha256(pae).hexdigest()}\n" in EXAMPLE, hashlib.sha256(pae).hexdigest()
-    key = dict(fields_of(payload))[1]
-    assert f".Li {key.hex()}\n" in EXAMPLE, key.hex()
-    x = int.from_bytes(key[1:], "big")
-    y = pow(x**3 - 3 * x + chain.B, (chain.P + 1) // 4, chain.P)
-    y = y if y & 1 == key[0] & 1 else chain.P - y
+    frame, payload = example()
+    equal(hashlib.sha256(chain.pae(payload)).digest(), frame.digest)
+    for shown in (frame.digest.hex(), frame.batch.key.hex(), record.fingerprint(frame.batch.key)):
+        assert f".Li {shown}\n" in EXAMPLE, shown
     prefix = bytes.fromhex(displays(section(RECORD, "Keys and fingerprints"))[0])
-    equal(len(prefix), 26)
-    spki = prefix + b"\x04" + x.to_bytes(32, "big") + y.to_bytes(32, "big")
-    fingerprint = "SHA256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode().rstrip("=")
-    assert f".Li {fingerprint}\n" in EXAMPLE, fingerprint
+    equal((len(prefix), chain.Key(1).spki[:26]), (26, prefix))
 
 
 @test
 def the_example_is_signed_by_its_key():
-    payload, pae, signature = take_apart()
-    equal(signature, [(1, chain.Key(1).sign(pae))])
-    equal(dict(fields_of(payload))[1], chain.Key(1).public)
+    frame, payload = example()
+    assert record.signature_holds(frame)
+    equal((frame.batch.key, frame.signature), (chain.Key(1).public, chain.Key(1).sign(chain.pae(payload))))
 
 
 @test
 def the_examples_batch_is_the_one_that_the_page_shows():
-    batch = dict(fields_of(take_apart()[0]))
-    equal(batch[2].hex(), value_of("run_id"))
-    for number, name in ((3, "sequence"), (5, "time_us"), (7, "severity"), (8, "next_within_s"), (10, "event_count"),
-                         (12, "events_size")):
-        equal((name, str(batch[number])), (name, value_of(name)))
-    equal('name "%s"' % dict(fields_of(batch[6]))[1].decode(), value_of("host"))
-    equal('source "%s"' % dict(fields_of(batch[9]))[1].decode(), value_of("positions"))
-    equal(set(batch), {1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12})
-    equal(len(unzstd(batch[11])), batch[12])
+    batch = example()[0].batch
+    equal(batch.run_id.hex(), value_of("run_id"))
+    for name in ("sequence", "time_us", "severity", "next_within_s", "event_count", "events_size"):
+        equal((name, str(getattr(batch, name))), (name, value_of(name)))
+    equal(f'name "{batch.host.name}"', value_of("host"))
+    equal([f'source "{position.source}"' for position in batch.positions], [value_of("positions")])
+    equal({row.number for row, _ in batch.ListFields()}, {1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12})
 
 
 @test
 def the_examples_events_are_those_that_the_page_shows():
-    batch = dict(fields_of(take_apart()[0]))
-    events = fields_of(unzstd(batch[11]))
-    one = dict(events)
-    origin, template = dict(fields_of(one[1])), dict(fields_of(one[2]))
-    header = dict(fields_of(origin[4]))
+    events = record.expand(example()[0].batch)
+    (origin,), (template,) = events.origins, events.templates
+    header, (constant,) = origin.header, template.constants
     shown = 'source %d, program "%s", host "%s", header: stamp %d, between "%s", pid %s, after "%s", utc_offset_min %d'
-    equal(shown % (origin[1], origin[2].decode(), origin[3].decode(), header[2], header[3].decode(),
-                   "true" if header[4] else "false", header[5].decode(), zigzag(header[6])), value_of("origins"))
-    constant = dict(fields_of(template[6]))
+    equal(shown % (origin.source, origin.program.decode(), origin.host.decode(), header.stamp, header.between.decode(),
+                   "true" if header.pid else "false", header.after.decode(), header.utc_offset_min), value_of("origins"))
     equal('"%s", kind %d, activity "%s", outcome %d, severity %d, %s = "%s"' % (
-        template[1].decode(), template[2], template[3].decode(), template[4], template[5], constant[1].decode(),
-        constant[2].decode()), value_of("templates"))
-    for number, name, what in ((3, "origin", int), (4, "template", int), (5, "time_delta_us", zigzag),
-                               (6, "pid_delta", zigzag)):
-        equal((name, " ".join(str(what(n)) for n in numbers(one[number]))), (name, value_of(name)))
-    for column in (dict(fields_of(value)) for number, value in events if number == 7):
-        name = column[1].decode()
-        equal((name, '%s, "%s"' % (" ".join(map(str, numbers(column[2]))), column[3].decode())), (name, value_of(name)))
-
-
-def hour_minute_second(us):
-    return "%02d:%02d:%02d" % (us // 3_600_000_000 % 24, us // 60_000_000 % 60, us // 1_000_000 % 60)
+        template.text, template.kind, template.activity, template.outcome, template.severity, constant.name,
+        constant.value), value_of("templates"))
+    for name in ("origin", "template", "time_delta_us", "pid_delta"):
+        equal((name, " ".join(map(str, getattr(events, name)))), (name, value_of(name)))
+    for column in events.columns:
+        equal((column.name, '%s, "%s"' % (" ".join(map(str, column.lengths)), column.values.decode())),
+              (column.name, value_of(column.name)))
 
 
 @test
 def the_examples_lines_are_put_together_by_the_rules_of_the_page():
-    batch = dict(fields_of(take_apart()[0]))
-    events = fields_of(unzstd(batch[11]))
-    one = dict(events)
-    header, text = dict(fields_of(dict(fields_of(one[1]))[4])), dict(fields_of(one[2]))[1].decode()
-    columns = {}
-    for column in (dict(fields_of(value)) for number, value in events if number == 7):
-        values, rest = [""], column[3].decode()
-        for n in numbers(column[2]):
-            values.append(rest[:n - 1] if n else values[-1])
-            rest = rest[n - 1:] if n else rest
-        equal(rest, "")
-        columns[column[1].decode()] = iter(values[1:])
-    time, pid, lines = batch[5], 0, []
-    for time_delta, pid_delta in zip(numbers(one[5]), numbers(one[6])):
-        time, pid = time + zigzag(time_delta), pid + zigzag(pid_delta)
-        stamp = "Nov 23 " + hour_minute_second(time + zigzag(header[6]) * 60_000_000)
-        message = re.sub(r"\{(\w+)\}", lambda m: next(columns[m[1]]), text)
-        lines.append(stamp + header[3].decode() + str(pid) + header[5].decode() + message)
-    equal(lines, LINES.splitlines())
-    equal([list(rest) for rest in columns.values()], [[], [], []])
+    frame, _ = example()
+    equal([event.raw.decode() for event in record.decode(frame.batch, frame.digest)], LINES.splitlines())
 
 
 @test
@@ -285,7 +189,7 @@ def no_byte_of_the_example_can_change_without_being_noticed():
 
 # --- the examples of hallmark-templates(5) ---
 
-TEMPLATES = read("packaging/man/hallmark-templates.5")
+TEMPLATES = manual.read("hallmark-templates.5")
 
 
 def parse(template, program, line):
@@ -341,7 +245,7 @@ def what_the_templates_page_says_is_wrong_is_refused_in_the_words_that_it_gives(
 
 # --- those of hallmark-redactions(5) ---
 
-REDACTIONS = read("packaging/man/hallmark-redactions.5")
+REDACTIONS = manual.read("hallmark-redactions.5")
 
 
 def redact(rule, line):

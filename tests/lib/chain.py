@@ -160,6 +160,19 @@ def zstd(plain):
     return out
 
 
+def zstd_of(*parts, claim=None, window=0x50):
+    """RFC 8878: a frame of blocks. Each part is bytes, or a byte and how often it comes: 4 bytes for 128 KiB."""
+    out, blocks = b"\x28\xb5\x2f\xfd" + (bytes([0, window]) if claim is None else b"\xa0" + claim.to_bytes(4, "little")), []
+    for part in parts:
+        if isinstance(part, bytes):
+            blocks.append((len(part) << 3, part))
+            continue
+        byte, n = part
+        blocks += [((1 << 17) << 3 | 2, byte)] * (n >> 17) + [((n & (1 << 17) - 1) << 3 | 2, byte)]
+    blocks[-1] = (blocks[-1][0] | 1, blocks[-1][1])
+    return out + b"".join(head.to_bytes(3, "little") + what for head, what in blocks)
+
+
 # --- events ---
 
 KINDS = ("log", "authentication", "session", "privilege", "account", "finding", "integrity", "evidence_loss", "lifecycle",
