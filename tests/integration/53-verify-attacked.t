@@ -439,6 +439,40 @@ attacked("bomb: 70 MB are not", [chain.add(raw=many.replace(bytes(1000), bytes(1
                                            count=1200)],
          NO, options=("--trust-first", "-q"), hosts=[(KEY, {"problems": ["bad_events"]})])
 
+# --- limits: as much as the page allows, and one more ---
+def with_templates(more, event):
+    """The Events message of one event, with further templates in it."""
+    plain = events_message([event])
+    lists = plain.index(b"\x1a\x01\0")
+    return plain[:lists] + more + plain[lists:]
+
+
+def facts(n):
+    return line("x", constants=[("c%d" % i, "") for i in range(n)])
+
+
+def fields_in(n):
+    return lib.event("".join("{f%d}" % i for i in range(n)), ["v"] * n)
+
+
+# 1024 lines that come to 256 KiB each beside themselves, with the 29 bytes of sshd, web1 twice and the source, and 10 more
+BESIDE = 262_144 - 29 - 10
+LIMITS = {
+    "messages in a batch": lambda more: {"more": message(13, b"") * (4096 - 2 + more)},
+    "unknown fields in a batch": lambda more: {"more": number(99, 1) * (4096 - 2 + more)},
+    "messages in its events": lambda more: {"raw": with_templates(message(2, b"") * (65_536 - 3 + more), line("x")), "count": 1},
+    "bytes of a line": lambda more: {"events": [line("x" * (131_072 + more))]},
+    "constants": lambda more: {"events": [facts(32 + more)]},
+    "fields": lambda more: {"events": [fields_in(32 + more)]},
+    "letters of a name": lambda more: {"events": [lib.event("{%s}" % ("n" * (64 + more)), ["v"])]},
+    "positions a source may be": lambda more: {"events": [line("x", source=1 + more)]},
+    "bytes beside the lines": lambda more: {"events": [line("x", constants=[("n", "v" * (BESIDE + more))])] * 1024},
+}
+for name, make in LIMITS.items():
+    for more, code in ((0, YES), (1, NO)):
+        attacked(f"limits: {name}, {'one more' if more else 'as many as may be'}", [Chain(KEY).add(**make(more))], code,
+                 options=("--trust-first", "-q"), seconds=30)
+
 # --- floods ---
 def signed_flood(n, key=KEY):
     """n checkpoints, as small as they can be; their digests chain."""
