@@ -134,15 +134,15 @@ def asked(rng, top, frames):
     return options
 
 
-def as_segments(rng, directory, frames):
-    """A spool of them, some of whose segments were abandoned: what follows begins with what they ended in."""
+def as_segments(rng, directory, frames, others):
+    """A spool of them, some of whose segments were abandoned: what follows begins with what they ended in, or does not."""
     os.makedirs(directory)
     number, rest = 1, frames[:]
     while rest:
         n = rng.randrange(1, len(rest) + 1)
         mine, rest = rest[:n], rest[n:]
         if rest and rng.randrange(2):
-            mine.append(rng.choice((rest[0], rest[0][:rng.randrange(len(rest[0]) + 1)], some_bytes(rng))))
+            mine.append(rng.choice((rest[0], rest[0][:rng.randrange(len(rest[0]) + 1)], some_bytes(rng), rng.choice(others))))
         name = f"{number:020}.seg" if rng.randrange(12) else rng.choice(("object", "lock", ".hidden", f"{10**20 - number}.seg"))
         with open(f"{directory}/{name}", "wb") as file:
             file.write(b"".join(mine) + bytes(rng.choice((0, 3000))))
@@ -246,7 +246,11 @@ def signed_nonsense(rng, batches):
         change_value(rng, batch)
         return resign(batch)
     events = record.expand(batch)
-    if how > 2:
+    if how == 3:
+        form, digits, offset = rng.randrange(5), rng.choice((0, 6, 7, 9, 10)), rng.choice((0, 0, 60, -1439, 1439, 1440))
+        for origin in events.origins:
+            origin.header.stamp, origin.header.fraction_digits, origin.header.utc_offset_min = form, digits, offset
+    elif how > 3:
         change_value(rng, events)
     plain = events.SerializeToString()
     if how == 2:
@@ -282,9 +286,11 @@ def main():
     whole = [f.batch for f in record.frames(b"".join(mine))]
     # so that a key is at hand with which a fork can be signed, the same chain once more under that key
     chain = lib.Chain(KEY)
-    known = [chain.add([lib.line("line %d" % i)]) for i in range(6)]
+    known = [chain.add([lib.line("line %d" % i)], after_s=10 if i != 3 else -5) for i in range(6)]
     fork = lib.Chain(KEY, run=2)
     forks = [fork.add([lib.line("the other line %d" % i)], after_s=i) for i in range(6)]
+    chain = lib.Chain(OTHER)
+    others = forks + [chain.add([lib.line("of another key %d" % i)]) for i in range(6)]
 
     def stream(rng, top, _):
         frames = change_frames(rng, *rng.choice(((mine, foreign), (known, forks), (mine + theirs, forks))))
@@ -293,8 +299,8 @@ def main():
 
     def spool(rng, top, i):
         frames = rng.choice((mine, known, known[:1], known + forks[3:]))
-        frames = change_frames(rng, frames, forks) if rng.randrange(2) else frames
-        as_segments(rng, f"{top}/{i}", [f for f in frames if f])
+        frames = change_frames(rng, frames, others) if rng.randrange(2) else frames
+        as_segments(rng, f"{top}/{i}", [f for f in frames if f], others)
         return f"{top}/{i}", asked(rng, top, frames)
 
     test_drawn("streams with something changed", stream, 8)

@@ -19,6 +19,7 @@ LINES = [
     b"2026-11-23T14:14:08.830338+00:00 golden sshd[1234]: Server listening on :: port 22.",
     b"2026-11-23T14:14:08.830+05:30 golden sshd[1234]: Invalid user bob from 192.0.2.7 port 50024",
     b"2026-11-23T14:14:09.000000001Z golden sshd[01]: a time and a pid that are words",
+    b"2026-11-23T14:14:09.123456000Z golden sshd[1]: nine digits, of which the last three are none",
     b"2026-11-23T14:14:09Z golden systemd-logind[1]: New session 5 of user alice.",
     b"<38>1 2026-11-23T14:14:09.133099Z golden su 77 - - pam_unix(su:session): session opened for user root(uid=0) by (uid=0)",
     b"2026-11-23T14:14:10.5+01:00 golden useradd[90]: new user: name=mallory, UID=1001, GID=1001, home=/home/mallory, "

@@ -131,6 +131,17 @@ class Tally:
                 tally(self.exclusions, one.what.encode()[:NAME], NAMES)[0] += one.count
 
 
+# What of two batches comes first, and whose run is whose, is a matter of taste where there are forks or gaps.
+IN_A_ROW = ("runs", "runs_without_farewell", "clock_backwards")
+
+
+def in_a_row(links):
+    pairs = list(zip(links, links[1:]))
+    ends = [before for before, after in pairs if before.run_id != after.run_id]
+    return dict(zip(IN_A_ROW, (1 + len(ends), sum(bool(end.next_within_s) for end in ends),
+                               sum(after.time_us < before.time_us for before, after in pairs))))
+
+
 def host_object(reader, chain, counted):
     links, newest = chain.links(), chain.newest()
     found = reader.findings(chain)
@@ -141,7 +152,7 @@ def host_object(reader, chain, counted):
         "verdict": VERDICTS[code], "problems": sorted(found), "first_sequence": links[0].sequence,
         "last_sequence": links[-1].sequence, "first_time": clock_time(chain.oldest().time_us), "last_time": clock_time(newest.time_us),
         "from_start": links[0].sequence == 1, "farewell": not newest.next_within_s, "next_within_s": newest.next_within_s,
-        "frames": len(links), "events": counted.events, "forged": counted.forged, "unknown": counted.unknown,
+        **in_a_row(links), "frames": len(links), "events": counted.events, "forged": counted.forged, "unknown": counted.unknown,
         "unknown_programs": [{"program": text(p), "lines": n} for p, (n, _) in counted.programs.items()],
         "duplicates": chain.duplicates, "undecodable": chain.bad_events,
         "gaps": ranges(chain.gaps()), "breaks": ranges((n, n) for n in chain.breaks()),
@@ -173,13 +184,12 @@ def second(what, trust=None, first_sight=False, from_start=False, as_of_us=None,
 
 # --- both ---
 
-# of a fork or a gap, what belongs to which run is a matter of taste
-TASTE = {"runs", "runs_without_farewell", "clock_backwards"}
-
-
 def plain(row):
-    row = {key: value for key, value in row.items() if key not in TASTE} if row.get("report") == "host" else row
-    return {**row, "problems": sorted(row["problems"])} if "problems" in row else row
+    """Without what is a matter of taste."""
+    if row.get("report") != "host":
+        return row
+    torn = row["forks"]["count"] or row["gaps"]["count"]
+    return {**{key: value for key, value in row.items() if not torn or key not in IN_A_ROW}, "problems": sorted(row["problems"])}
 
 
 def asked(options):
@@ -201,7 +211,7 @@ def disagreements(rows, code, what, options=("--trust-first",)):
     how = asked(options)
     theirs, their_code = second(what, **how)
     wrong = [] if code == their_code else ["exit code %s, the second reader's %s" % (code, their_code)]
-    rows = [plain(row) for row in rows]
+    rows, theirs = [plain(row) for row in rows], [plain(row) for row in theirs]
     if len(rows) != len(theirs):
         wrong.append("%d objects, the second reader's %d" % (len(rows), len(theirs)))
     for ours, other in zip(rows, theirs):
