@@ -199,35 +199,6 @@ static void judge_gap(struct walk *w, const struct journal_place *first)
 }
 
 /*
- * The place is not in the journal any more. Three things may have happened:
- *  - the power went before it was on the disk: then nothing of its boot is past it, but something before it, or what
- *    comes next goes on with the numbers where an older boot ends. It counts with us; nothing is missing.
- *  - it was vacuumed, with nothing after it: then what comes next has the next number.
- *  - it was vacuumed, with what came after it: the numbers say how much, unless they were begun anew.
- */
-static int look_for_gap(struct walk *w)
-{
-	const struct journal_boot *next;
-	struct journal_place place;
-	int r;
-
-	if (w->gap_seen)
-		return 0;
-	r = list_boots(w);
-	if (r >= 0)
-		r = first_past(w, &place);
-	if (r > 0)
-		judge_gap(w, &place);
-	if (r != 0)
-		return MIN(r, 0);
-	r = journal_last_before(w->j, &w->place, &place);
-	next = r == 0 ? journal_boots_after(&w->boots, &w->place) : NULL;
-	if (next)
-		judge_gap(w, &next->first);
-	return MIN(r, 0);
-}
-
-/*
  * One journald numbers its entries one after another over all its files, though up to systemd 252 each file has an id
  * of its own. A file of one user's that was vacuumed, while others are there from before, shows in nothing else. Where
  * numbers are given anew (a flush), counting begins anew; in a directory of files from elsewhere, it proves nothing.
@@ -251,6 +222,46 @@ static void count_to_here(struct walk *w)
 		w->missing = to - from - w->counted;
 	w->counted_from = w->place;
 	w->counted = 0;
+}
+
+/* What comes after a gap is counted as well: other files may end later. */
+static void count_behind_gap(struct walk *w, const struct journal_place *first)
+{
+	struct journal_place at = *first;
+
+	at.seqnum--; /* the first itself is yet to be taken */
+	count_from(w, &at);
+}
+
+/*
+ * The place is not in the journal any more. Three things may have happened:
+ *  - the power went before it was on the disk: then nothing of its boot is past it, but something before it, or what
+ *    comes next goes on with the numbers where an older boot ends. It counts with us; nothing is missing.
+ *  - it was vacuumed, with nothing after it: then what comes next has the next number.
+ *  - it was vacuumed, with what came after it: the numbers say how much, unless they were begun anew.
+ */
+static int look_for_gap(struct walk *w)
+{
+	const struct journal_boot *next;
+	struct journal_place place;
+	int r;
+
+	if (w->gap_seen)
+		return 0;
+	r = list_boots(w);
+	if (r >= 0)
+		r = first_past(w, &place);
+	if (r > 0) {
+		judge_gap(w, &place);
+		count_behind_gap(w, &place);
+	}
+	if (r != 0)
+		return MIN(r, 0);
+	r = journal_last_before(w->j, &w->place, &place);
+	next = r == 0 ? journal_boots_after(&w->boots, &w->place) : NULL;
+	if (next)
+		judge_gap(w, &next->first);
+	return MIN(r, 0);
 }
 
 /* 1, or 0 where there is nothing to be read. */
