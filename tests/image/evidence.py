@@ -58,6 +58,17 @@ def last_committed(machine):
     return json.loads(machine.run("hallmark events --format json | tail -n 1"))
 
 
+def status(machine):
+    return json.loads(machine.run("hallmark status --format json", check=False)[0])
+
+
+def check_well(tap, machine, text):
+    """hallmarkd was never ended since it was started last, and by what it says all is well; soon, on a busy machine."""
+    machine.wait_for("hallmark status >/dev/null", 30)
+    said, restarts = status(machine), machine.run("systemctl show -P NRestarts hallmarkd.service").strip()
+    tap.ok(said["verdict"] == "collecting only" and not said["stale"] and restarts == "0", text, restarts, said)
+
+
 class Evidence:
     def __init__(self, machine, spool=None):
         self.top = machine.take("/var/lib/hallmark") if spool is None else None

@@ -31,6 +31,10 @@ SSH = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile
        "-o", "ConnectTimeout=60", "-o", "NumberOfPasswordPrompts=3", "-o", "ControlPath=none"]
 BOOT_S = 600  # on a busy machine; some 20 s on an idle one
 SECTOR = 512
+SWAP_SIZE = 1 << 30
+# Returns once the machine has slept, which its kernel says.
+SLEEP = """woken() { dmesg | grep -c 'PM: .* exit$'; }
+before=$(woken); systemctl %s; until [ "$(woken)" -gt "$before" ]; do sleep 0.5; done"""
 RUNS, COMMITTED = "systemctl is-active -q hallmarkd.service", "test -s /run/hallmark/committed"  # for wait_up()
 LOG_MAGIC = 0x6A736677736872
 FLUSH, DISCARD = 1, 4
@@ -98,7 +102,7 @@ class Machine:
         self.image, self.name, self.asset, self.uuid = image, name, asset, uuid
         self.top = f"{top}/{name}"
         os.makedirs(self.top)
-        self.disk = self.top + "/disk"
+        self.disk, self.swap = self.top + "/disk", self.top + "/swap"
         self.process = self.control = None
         self.boots = 0
         self.port = free_port()
@@ -106,6 +110,8 @@ class Machine:
         with open(self.ask, "w", encoding="ascii") as file:
             file.write('#!/bin/sh\nprintf "%s\\n" "$WORD"\n')
         os.chmod(self.ask, 0o755)
+        with open(self.swap, "wb") as swap:
+            swap.truncate(SWAP_SIZE)
         self.lay(image.disk)
 
     def __enter__(self):
@@ -149,11 +155,13 @@ class Machine:
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "768", "-nodefaults",
             "-no-reboot", "-display", "none", "-rtc", "base=" + rtc, "-device", "virtio-rng-pci",
             "-kernel", self.image.kernel, "-initrd", self.image.initrd,
-            "-append", "root=/dev/vda rw console=ttyS0 quiet " + words,
+            "-append", "root=/dev/vda resume=/dev/vdb rw console=ttyS0 quiet " + words,
             "-blockdev", f"driver=file,node-name=disk,filename={self.disk},cache.no-flush=on",
             "-blockdev", f"driver=file,node-name=log,filename={log},cache.no-flush=on",
             "-blockdev", f"driver=blklogwrites,node-name=logged,file=disk,log=log,log-sector-size={SECTOR}",
             "-device", "virtio-blk-pci,drive=logged",
+            "-blockdev", f"driver=file,node-name=swap,filename={self.swap},cache.no-flush=on",
+            "-device", "virtio-blk-pci,drive=swap",
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
             "-device", "virtio-net-pci,netdev=net",
             "-serial", f"file:{self.top}/console-{self.boots}", "-serial", f"unix:{serial},server=on,wait=off",
@@ -200,6 +208,20 @@ class Machine:
     def power_off(self):
         self.send("systemctl --no-block poweroff")
         self.wait_off()
+
+    # --- sleep --------------------------------------------------------------------------------------------
+
+    def suspend(self, seconds):
+        """It sleeps in memory, until its own alarm."""
+        self.run(f"rtcwake -m no -s {seconds}; " + SLEEP % "suspend")
+
+    def hibernate(self, clock):
+        """It sleeps on /dev/vdb and is off, and goes on when its clock says `clock`."""
+        self.run("swapon --show=NAME | grep -q vdb || { mkswap /dev/vdb && swapon /dev/vdb; }")
+        self.send(SLEEP % "hibernate")
+        self.wait_off()
+        self.start(clock)
+        self._answer(BOOT_S)
 
     # --- inside -------------------------------------------------------------------------------------------
 
