@@ -8,8 +8,8 @@
 #   make deb            installs what packaging needs, and makes the Debian packages in $(BUILD)/deb
 #   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style or integration;
 #                       T=WORD runs only the test programs that have WORD in their names
-#   make check-image    installs what it needs, and tests the package on machines that boot, lose their power and are
-#                       copied (half an hour; `tests/run image` is a short form)
+#   make check-image    installs what it needs, and tests the package on machines that boot, lose their power, sleep and
+#                       are copied (half an hour; `make check` has a short form: one power cut)
 #   make bench          installs what it needs, and measures hallmarkd beside rsyslog and other log forwarders, as a table and
 #                       as JSON lines (six minutes; ROWS='catch-up verify' measures only those; LINES=1000000 ROUNDS=3;
 #                       SYSLOG_NG=PROGRAM and FLUENT_BIT=PROGRAM are measured too)
@@ -187,7 +187,7 @@ run:
 	@HALLMARK_BUILD=$(BUILD) packaging/run-here
 
 check:
-	@packaging/dependencies build test package
+	@packaging/dependencies build test package image
 	@tests/run
 
 check-image:

@@ -52,6 +52,15 @@ def digest(*parts):
     return total.hexdigest()[:16]
 
 
+# What a kernel or a container may deny; as little of it as shows that.
+PROBES = {
+    "no mounts of our own": ("unshare", "--mount", "--propagation", "private", "sh", "-ec",
+                             "mount -t tmpfs tmpfs /mnt; mkdir /mnt/proc; mount -t proc proc /mnt/proc"),
+    "QEMU does not run here": ("sh", "-c", "echo quit | qemu-system-x86_64 -accel tcg -m 768 -nodefaults -display none "
+                               "-S -monitor stdio"),
+}
+
+
 def missing():
     """Why there can be no machine here, or None."""
     if os.geteuid() != 0:
@@ -59,7 +68,14 @@ def missing():
     if os.uname().machine != "x86_64":
         return "the machine that is emulated is an x86-64"
     lacking = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
-    return f"not installed: {' '.join(lacking)}" if lacking else None
+    if lacking:
+        return f"not installed: {' '.join(lacking)}"
+    for reason, probe in PROBES.items():
+        try:
+            run(*probe)
+        except RuntimeError as error:
+            return f"{reason}: {str(error).strip().splitlines()[-1]}"
+    return None
 
 
 def suite():
@@ -109,7 +125,10 @@ def make_base(directory, packages):
             "--dpkgopt=path-exclude=/usr/share/man/*", "--customize-hook=" + HERE + "small-initrd \"$1\"",
             suite(), directory + "/root.tar", *sources)
     except RuntimeError as error:
-        raise Unavailable("mmdebstrap: " + str(error).strip().splitlines()[-1]) from None
+        # of all that can fail only this is not ours
+        if re.search("^E: (apt-get update .* failed|Unable to fetch )", str(error), re.M):
+            raise Unavailable("the packages' origin cannot be reached") from None
+        raise
 
 
 def make_package(directory):
