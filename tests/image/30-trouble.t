@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that is full for a minute, and a clock that is an hour wrong and put right, twice."""
+"""A disk that is full for a minute, a hallmarkd that hangs, and a clock that is an hour wrong and put right, twice."""
 import sys
 import time
 
@@ -9,7 +9,11 @@ from image import Image
 from machine import RUNS, Machine, top_directory
 
 FILL = "for size in 1M 4k; do dd if=/dev/zero of=/filler.$size bs=$size 2>/dev/null; done; sync; df -k / | tail -n 1"
-SAID = ["the disk is full", "the disk has room", "an hour late", "put right", "an hour late again", "put right again"]
+# The unit's own, but for that it waits two minutes.
+WATCHDOG = """mkdir -p /run/systemd/system/hallmarkd.service.d
+printf '[Service]\\nWatchdogSec=10s\\n' >/run/systemd/system/hallmarkd.service.d/test.conf
+systemctl daemon-reload; systemctl restart hallmarkd.service"""
+SAID = ["the disk is full", "the disk has room", "it hangs", "an hour late", "put right", "an hour late again", "put right again"]
 tap = Tap()
 
 
@@ -27,6 +31,15 @@ def full_disk(machine):
     tap.ok(codes == [0, 255], "on a full disk people log in as ever", codes)
     machine.wait_for("hallmark events | grep -q 'the disk has room'", 120)
     tap.ok(True, "once there is room, hallmarkd goes on without help")
+
+
+def hung(machine):
+    machine.run(WATCHDOG)
+    machine.wait_for(RUNS)
+    machine.run("systemctl kill --signal=STOP hallmarkd.service; logger -p authpriv.notice -t witness it hangs")
+    machine.wait_for("hallmark events | grep -q 'it hangs'", 120)
+    said = machine.run("systemctl show hallmarkd.service -P WatchdogUSec -P NRestarts").split()
+    tap.ok(said == ["10s", "1"], "where it hangs, the watchdog starts it anew", said)
 
 
 def wrong_clock(machine):
@@ -50,6 +63,7 @@ def main():
     with top_directory(tap) as top, Machine(Image.get(), top) as machine:
         boot(machine)
         full_disk(machine)
+        hung(machine)
         machine.power_off()
         boot(machine, time.time() - 3600)
         wrong_clock(machine)

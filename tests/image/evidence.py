@@ -59,7 +59,9 @@ def last_committed(machine):
 
 
 def status(machine):
-    return json.loads(machine.run("hallmark status --format json", check=False)[0])
+    """As anybody sees it."""
+    return json.loads(machine.run("setpriv --reuid=nobody --regid=nogroup --clear-groups hallmark status --format json",
+                                  check=False)[0])
 
 
 def check_well(tap, machine, text):
