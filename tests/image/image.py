@@ -52,12 +52,22 @@ def digest(*parts):
     return total.hexdigest()[:16]
 
 
-# What a kernel or a container may deny; as little of it as shows that.
+# In mounts of its own. Where we are in a chroot ourselves, / is none, and what is mounted is seen outside of it: so that is
+# taken away again.
+CHROOT = """mount --make-rprivate / 2>/dev/null || :
+mount -t proc proc "$0/proc"
+trap 'umount "$0/proc"' EXIT
+chroot "$0" """
+
+
+def run_in(root, command):
+    return run("unshare", "--mount", "--propagation", "unchanged", "sh", "-ec", CHROOT + command, root)
+
+
 PROBES = {
-    "no mounts of our own": ("unshare", "--mount", "--propagation", "private", "sh", "-ec",
-                             "mount -t tmpfs tmpfs /mnt; mkdir /mnt/proc; mount -t proc proc /mnt/proc"),
-    "QEMU does not run here": ("sh", "-c", "echo quit | qemu-system-x86_64 -accel tcg -m 768 -nodefaults -display none "
-                               "-S -monitor stdio"),
+    "another root cannot be had here": lambda: run_in("/", "true"),
+    "QEMU does not run here": lambda: run("sh", "-c", "echo quit | qemu-system-x86_64 -accel tcg -m 768 -nodefaults "
+                                          "-display none -S -monitor stdio"),
 }
 
 
@@ -70,9 +80,10 @@ def missing():
     lacking = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
     if lacking:
         return f"not installed: {' '.join(lacking)}"
+    # what a kernel or a container may deny
     for reason, probe in PROBES.items():
         try:
-            run(*probe)
+            probe()
         except RuntimeError as error:
             return f"{reason}: {str(error).strip().splitlines()[-1]}"
     return None
@@ -140,7 +151,7 @@ def make_package(directory):
 
 
 def make_disk(directory, base, package):
-    """Under a mount namespace of its own, so that whatever is mounted goes with it."""
+    """The tar brings the devices that are needed; of the host there is nothing in it."""
     root = directory + "/root"
     os.mkdir(root)
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", directory + "/key")
@@ -150,9 +161,7 @@ def make_disk(directory, base, package):
     shutil.copy(package + "/hallmark.deb", root + "/root/hallmark.deb")
     shutil.copy(directory + "/key.pub", root + "/root/key.pub")
     shutil.copy(BUILD + "/tests/image/probe", root + "/usr/lib/hallmark-probe")
-    run("unshare", "--mount", "--propagation", "private", "sh", "-ec",
-        'mount --bind /dev "$0/dev"; mount -t proc proc "$0/proc"; mount -t tmpfs tmpfs "$0/run"\n'
-        'chroot "$0" sh /root/recipe', root)
+    run_in(root, "sh /root/recipe")
     for name in ("vmlinuz", "initrd.img"):
         shutil.copy(f"{root}/{name}", f"{directory}/{name}")
     with open(directory + "/disk", "wb") as disk:
