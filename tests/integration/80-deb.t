@@ -5,7 +5,7 @@
 # machine, or with HALLMARK_TEST_LONG=1 in a fresh Debian from the machine's own mirror, with nothing in it but what
 # the package asks for.
 [ -n "${HALLMARK_UNSHARED-}" ] || [ "$(id -u)" -ne 0 ] ||
-	HALLMARK_UNSHARED=1 exec unshare --mount --propagation private "$0" # its mounts go with it
+	HALLMARK_UNSHARED=1 exec unshare --mount --propagation unchanged "$0" # its mounts go with it
 . tests/lib/tap.sh
 
 if ! command -v dh >/dev/null || ! command -v dpkg-buildpackage >/dev/null; then
@@ -88,6 +88,8 @@ fi
 
 [ "$(id -u)" -eq 0 ] || skip 18 "only root can have one"
 mkdir "$tmp/system"
+# Where this is a chroot, / is no mount: then it is the trap that takes them away outside.
+mount --make-rprivate / 2>/dev/null || :
 mount -t tmpfs tmpfs "$tmp/system"
 trap 'umount -R "$tmp/system"; rm -rf "$tmp"' EXIT
 root=$tmp/system/root
