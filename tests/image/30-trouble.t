@@ -13,7 +13,8 @@ FILL = "for size in 1M 4k; do dd if=/dev/zero of=/filler.$size bs=$size 2>/dev/n
 WATCHDOG = """mkdir -p /run/systemd/system/hallmarkd.service.d
 printf '[Service]\\nWatchdogSec=10s\\n' >/run/systemd/system/hallmarkd.service.d/test.conf
 systemctl daemon-reload; systemctl restart hallmarkd.service"""
-SAID = ["the disk is full", "the disk has room", "it hangs", "an hour late", "put right", "an hour late again", "put right again"]
+SAID = ["the disk is full", "the disk has room", "it hangs", "an hour late", "put right", "an hour late again",
+        "put right again"]
 tap = Tap()
 
 

@@ -44,7 +44,8 @@ def check_sleep(machine, how, sleep, seconds):
     time.sleep(1)
     machine.run("systemctl stop witness.service")
     last = number(machine, WRITTEN)
-    tap.ok(slept_s >= seconds and before < last, f"{how} for {seconds} s, and lines are written again", slept_s, before, last)
+    tap.ok(slept_s >= seconds and before < last, f"{how} for {seconds} s, and lines are written again", slept_s, before,
+           last)
     check_well(tap, machine, f"hallmarkd, which {how} with it, goes on by itself")
     check_checkpoints(machine)
     tap.ok(machine.ssh("alice", "true")[0] == 0, "and people log in")
