@@ -24,6 +24,7 @@
 
 #define READ_BUDGET (256u * 1024)              /* bytes of one source before the next one's turn */
 #define RETRY_US (UINT64_C(1) * 1000000)       /* until the spool is tried again */
+#define QUIET_US (UINT64_C(1) * 1000000)       /* between commits: what they took is given back */
 #define TELL_US (UINT64_C(1) * 1000000)        /* from one writing of the status to the next */
 #define STOP_LIMIT_US (UINT64_C(5) * 1000000)  /* for what the sources still hold when we are told to stop */
 
@@ -46,7 +47,7 @@ struct daemon {
 	uint64_t last_commit_us; /* CLOCK_BOOTTIME */
 	uint64_t told_us;        /* the same: when the status was written */
 	uint64_t put_off_us;     /* until when a commit waits for lines that are held; 0: none are */
-	bool grown;              /* it has just started, or batches were full: there is memory to give back */
+	bool grown;              /* it has just started, batches were full or are rare: there is memory to give back */
 	int opening_failed;             /* negative errno of the first try, 0: none failed */
 	uint64_t opening_failed_us;     /* CLOCK_BOOTTIME */
 	int exit_code;
@@ -105,6 +106,7 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 {
 	uint64_t batches = recorder_totals(d->recorder)->batches;
 	bool was_blocked = recorder_is_blocked(d->recorder);
+	uint64_t before_us = d->last_commit_us;
 	int r = recorder_commit(d->recorder, kind);
 
 	if (r < 0)
@@ -127,6 +129,9 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 		log_notice("The spool can be written again");
 	if (was_blocked || kind == COMMIT_CHECKPOINT)
 		daemon_say_status(d);
+	/* nobody knows when the next batch will want that memory again */
+	if (d->last_commit_us - before_us > QUIET_US)
+		d->grown = true;
 	r = daemon_tell(d);
 	return r < 0 ? r : timer_at(d->checkpoint, d->last_commit_us + d->config.checkpoint_us);
 }
@@ -635,6 +640,14 @@ static int print_help(void)
 	return fflush(stdout) == 0 ? EXIT_YES : EXIT_UNKNOWN;
 }
 
+/* Before anything is allocated. Large pieces of memory are mapped each by itself, so that they are given back as soon as
+ * they are free, and that what is never touched of them, as room for more sources than there are, is never used. */
+static void stay_small(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 32 * 1024);
+	signing_without_texts();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -644,12 +657,13 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	_cleanup_(buf_done) struct buf why = BUF_INIT(8192);
-	/* most of it is room for more sources than there are: not on the stack, of which each page would be used */
-	_cleanup_(freep) struct daemon *d = calloc(1, sizeof *d);
+	_cleanup_(freep) struct daemon *d = NULL;
 	const char *config_path = NULL, *state = NULL;
 	int option, r;
 
 	log_setup("hallmarkd", LOG_INFO);
+	stay_small();
+	d = calloc(1, sizeof *d);
 	if (!d) {
 		log_error("There is no memory");
 		return EXIT_UNKNOWN;

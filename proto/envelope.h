@@ -28,6 +28,9 @@ struct signing_key;
 
 /* --- keys ---------------------------------------------------------------------------------- */
 
+/* Before anything else of OpenSSL, in a process that is to stay small: without the error texts, which only people read. */
+void signing_without_texts(void);
+
 int signing_key_generate(struct signing_key **ret);
 /* PKCS#8 PEM. -EBADMSG for what is no P-256 private key. */
 int signing_key_from_pem(struct bytes pem, struct signing_key **ret);

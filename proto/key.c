@@ -78,6 +78,11 @@ static int signing_key_new(EVP_PKEY *pkey, struct signing_key **ret)
 	return 0;
 }
 
+void signing_without_texts(void)
+{
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
+}
+
 int signing_key_generate(struct signing_key **ret)
 {
 	EVP_PKEY *pkey = EVP_EC_gen(CURVE);

@@ -176,18 +176,23 @@ static void keep_text(struct origins *o, struct bytes *b)
 	o->text_len += b->len;
 }
 
+/* Untouched memory costs nothing, and what does not move needs no second look. */
+static int make_tables(struct origins *o)
+{
+	if (!o->items && !(o->items = malloc(ORIGINS_MAX * sizeof *o->items)))
+		return -ENOMEM;
+	if (!o->text && !(o->text = malloc(ORIGINS_TEXT_MAX)))
+		return -ENOMEM;
+	if (!o->slots && !(o->slots = calloc(ORIGIN_SLOTS, sizeof *o->slots)))
+		return -ENOMEM;
+	return 0;
+}
+
 static int add_origin(struct origins *o, const struct origin *origin, size_t room)
 {
 	struct origin *item;
 	int r;
 
-	/* untouched memory costs nothing, and what does not move needs no second look */
-	if (!o->items)
-		o->items = malloc(ORIGINS_MAX * sizeof *o->items);
-	if (!o->text)
-		o->text = malloc(ORIGINS_TEXT_MAX);
-	if (!o->items || !o->text)
-		return -ENOMEM;
 	if (o->n == ORIGINS_MAX || origin_text_size(origin) > ORIGINS_TEXT_MAX - o->text_len)
 		return -EMSGSIZE;
 	r = pack_origin(&o->packed, origin, room);
@@ -212,6 +217,12 @@ int origins_place(struct origins *o, const struct origin *origin, size_t room)
 
 	if (o->n > 0 && origin_eq(&o->items[o->last], origin))
 		return (int)o->last;
+	if (!o->slots) { /* the last of them */
+		int r = make_tables(o);
+
+		if (r < 0)
+			return r;
+	}
 	hash = origin_hash(origin);
 	for (size_t i = 0; i < PROBES_MAX; i++) {
 		slot = &o->slots[(hash + i) % ORIGIN_SLOTS];
@@ -234,8 +245,9 @@ int origins_place(struct origins *o, const struct origin *origin, size_t room)
 void origins_reset(struct origins *o)
 {
 	buf_clear(&o->packed);
+	if (o->n > 0)
+		memset(o->slots, 0, ORIGIN_SLOTS * sizeof *o->slots);
 	o->n = o->text_len = o->last = 0;
-	memset(o->slots, 0, sizeof o->slots);
 }
 
 void origins_done(struct origins *o)
@@ -243,7 +255,6 @@ void origins_done(struct origins *o)
 	buf_done(&o->packed);
 	free(o->items);
 	free(o->text);
-	o->items = NULL;
-	o->text = NULL;
-	origins_reset(o);
+	free(o->slots);
+	*o = (struct origins)ORIGINS_INIT;
 }

@@ -18,7 +18,7 @@ struct origins {
 	struct origin *items;
 	uint8_t *text; /* what items point into: never moves */
 	size_t n, text_len, last;
-	uint16_t slots[ORIGIN_SLOTS]; /* hash table: place in items plus 1 */
+	uint16_t *slots; /* hash table of ORIGIN_SLOTS: place in items plus 1 */
 };
 
 #define ORIGINS_INIT { .packed = BUF_INIT(BATCH_EXPANDED_MAX) }
