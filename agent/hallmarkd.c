@@ -641,7 +641,7 @@ static int print_help(void)
 }
 
 /* Before anything is allocated. Large pieces of memory are mapped each by itself, so that they are given back as soon as
- * they are free, and that what is never touched of them, as room for more sources than there are, is never used. */
+ * they are free. */
 static void stay_small(void)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, 32 * 1024);
@@ -657,18 +657,14 @@ int main(int argc, char **argv)
 		{ 0 },
 	};
 	_cleanup_(buf_done) struct buf why = BUF_INIT(8192);
-	_cleanup_(freep) struct daemon *d = NULL;
+	/* static: most of it is room for more sources than there are, in pages that are never used */
+	static struct daemon the_daemon = { .exit_code = EXIT_YES };
+	struct daemon *d = &the_daemon;
 	const char *config_path = NULL, *state = NULL;
 	int option, r;
 
 	log_setup("hallmarkd", LOG_INFO);
 	stay_small();
-	d = calloc(1, sizeof *d);
-	if (!d) {
-		log_error("There is no memory");
-		return EXIT_UNKNOWN;
-	}
-	d->exit_code = EXIT_YES;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
 		switch (option) {
 		case OPTION_CONFIG:

@@ -46,7 +46,9 @@ void teller_begin(struct teller *t, const struct config *config)
 	struct status *s = &t->status;
 	uint64_t now_us = clock_boot_us();
 
-	*t = (struct teller){ .config = config, .event_us = NEVER, .reset_us = NEVER, .loss_hour = now_us / HOUR_US };
+	t->config = config;
+	t->event_us = t->reset_us = NEVER;
+	t->loss_hour = now_us / HOUR_US;
 	for (size_t i = 0; i < INTAKE_SOURCES_MAX; i++)
 		t->source_event_us[i] = NEVER;
 	t->started_us = t->counting_since_us = (int64_t)now_us;

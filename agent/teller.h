@@ -30,7 +30,7 @@ struct teller {
 	const struct sources *sources;      /* that were last looked at */
 };
 
-/* Takes over what the run before had to say of the last day, if it was in this boot. */
+/* Of one that is all zeros. Takes over what the run before had to say of the last day, if it was in this boot. */
 void teller_begin(struct teller *t, const struct config *config);
 
 struct teller_view {

@@ -71,12 +71,13 @@ struct lead {
 	uint16_t token;
 };
 
-/* What `sender=` says. */
-struct sender_rule {
+/* What `sender=` says, where it is given, and `exe=`. */
+struct writer_rule {
 	bool given, any, root;
+	uint8_t n_ids;
 	uint16_t ids[SENDER_FIELDS_MAX]; /* event_field_id() of the fields that it names */
-	size_t n_ids;
 	struct template_names accounts;
+	struct template_names executables;
 };
 
 /* `tokens` is NULL for a rule for tags, which fits no message. */
@@ -87,8 +88,7 @@ struct template
 	const struct lead *leads;
 	uint8_t n_leads, n_fields, n_groups;
 	struct template_names programs; /* a trailing "*" belongs to the tag */
-	struct template_names executables;
-	struct sender_rule sender;
+	const struct writer_rule *writers;
 	struct resolved **resolved;   /* one for each combination of present groups, made when first needed */
 };
 

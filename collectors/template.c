@@ -118,7 +118,7 @@ uint64_t template_set_steps(const struct template_set *set)
 
 /* The rule as it stands for the values of a wording. Where a field that it names is absent nobody is named who could
  * be contradicted. */
-static struct template_sender resolve_sender(const struct sender_rule *rule, const struct resolved *r)
+static struct template_sender resolve_sender(const struct writer_rule *rule, const struct resolved *r)
 {
 	struct template_sender sender = { .root = rule->root, .accounts = rule->accounts };
 	size_t present = 0;
@@ -175,7 +175,7 @@ static struct resolved *resolve(struct arena *arena, const struct template *t, u
 	r->wording = (struct wording){
 		.meaning = t->meaning, .n_fields = n, .literals = literals, .field_ids = ids
 	};
-	r->sender = resolve_sender(&t->sender, r);
+	r->sender = resolve_sender(t->writers, r);
 	return r;
 }
 
@@ -222,11 +222,12 @@ void template_writers(const struct template_match *m, struct template_writers *r
 {
 	const struct template *t = m->template, *rule = m->rule;
 	const struct resolved *r = resolved_of(m->wording);
-	bool applies = rule && (m->named ? !t->sender.given : rule->sender.n_ids == 0);
+	bool applies = rule && (m->named ? !t->writers->given : rule->writers->n_ids == 0);
 
 	*ret = (struct template_writers){
-		.senders = { applies ? resolve_sender(&rule->sender, r) : (struct template_sender){ 0 }, r->sender },
-		.executables = { t->programs, t->executables, rule ? rule->executables : (struct template_names){ 0 } },
+		.senders = { applies ? resolve_sender(rule->writers, r) : (struct template_sender){ 0 }, r->sender },
+		.executables = { t->programs, t->writers->executables,
+				 rule ? rule->writers->executables : (struct template_names){ 0 } },
 	};
 }
 

@@ -211,9 +211,12 @@ static int build_leads(struct template_index *ti, struct index *ix, const struct
 	_cleanup_(freep) struct trie_key *keys = calloc(ix->n_entries + 1, sizeof *keys);
 	uint32_t n = 0;
 
-	ix->places = arena_alloc(ti->arena, (ix->n_entries + 1) * sizeof *ix->places);
+	for (uint32_t i = 0; i < ix->n_entries; i++)
+		n += i == 0 || !bytes_eq(entries[i].lead, entries[i - 1].lead);
+	ix->places = arena_alloc(ti->arena, n * sizeof *ix->places);
 	if (!keys || !ix->places)
 		return -ENOMEM;
+	n = 0;
 	for (uint32_t i = 0; i < ix->n_entries; i++) {
 		struct place *place = &ix->places[n];
 

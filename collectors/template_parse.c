@@ -115,7 +115,7 @@ static bool kind_of_template(struct bytes word, Hallmark__V1__Kind *ret)
 
 static int parse_rule(struct template_parser *p, const char *name, struct bytes value)
 {
-	struct template_names *executables = &p->t->executables;
+	struct template_names *executables = &p->writers.executables;
 	bool is_sender = strcmp(name, "sender") == 0;
 
 	if (is_sender ? p->sender.data != NULL : executables->n > 0)
@@ -336,7 +336,7 @@ static bool has_field(const struct template_parser *p, struct bytes name)
 static int parse_sender_field(struct template_parser *p, struct bytes word)
 {
 	struct bytes name = word.len > 2 ? bytes_of(word.data + 1, word.len - 2) : BYTES_NONE;
-	struct sender_rule *rule = &p->t->sender;
+	struct writer_rule *rule = &p->writers;
 	char terminated[NAME_MAX_BYTES + 1] = "";
 	int id;
 
@@ -354,7 +354,7 @@ static int parse_sender_field(struct template_parser *p, struct bytes word)
 
 static int parse_sender(struct template_parser *p)
 {
-	struct sender_rule *rule = &p->t->sender;
+	struct writer_rule *rule = &p->writers;
 	struct template_names names;
 	struct bytes *accounts;
 	int r;
@@ -380,6 +380,15 @@ static int parse_sender(struct template_parser *p)
 			accounts[rule->accounts.n++] = names.names[i];
 	}
 	return r;
+}
+
+/* Few templates have rules of their own, and those mostly the same. */
+static int keep_writers(struct template_parser *p)
+{
+	struct bytes rule = arena_keep(p->arena, bytes_of(&p->writers, sizeof p->writers));
+
+	p->t->writers = (const struct writer_rule *)(const void *)rule.data;
+	return rule.data ? 0 : -ENOMEM;
 }
 
 /* --- a whole line ------------------------------------------------------------------------- */
@@ -436,12 +445,14 @@ int template_parse_line(struct arena *arena, struct bytes line, const struct dat
 	r = parse_names(&p, programs, "a program is missing before the first |", &t.programs);
 	if (r == 0)
 		r = parse_meaning(&p, meaning);
-	if (r == 0 && names_any_program(&t) && (is_rule || t.executables.n > 0))
+	if (r == 0 && names_any_program(&t) && (is_rule || p.writers.executables.n > 0))
 		r = data_wrong(p.place, "%s for every program", is_rule ? "no rule can be" : "no exe= can be");
 	if (r == 0 && !is_rule)
 		r = parse_text(&p, data_trim(rest));
 	if (r == 0)
 		r = parse_sender(&p);
+	if (r == 0)
+		r = keep_writers(&p);
 	if (r == 0 && !is_rule)
 		r = finish(&p);
 	if (r < 0)

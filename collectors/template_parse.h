@@ -20,6 +20,7 @@ struct template_parser {
 	struct event_constant facts[FACTS_MAX];
 	size_t n_facts;
 	struct bytes sender; /* read when the fields are known */
+	struct writer_rule writers;
 	bool in_group;
 	unsigned fields_in_group;
 	size_t group_begin;

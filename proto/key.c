@@ -13,6 +13,29 @@
 
 #define CURVE "prime256v1" /* what OpenSSL calls P-256 (OBJ_nid2sn(3)) */
 #define COORDINATE_SIZE 32
+#define POINT_SIZE (1 + 2 * COORDINATE_SIZE)
+
+/*
+ * The DER of a P-256 key, all but its numbers: PrivateKeyInfo (RFC 5208) around ECPrivateKey (RFC 5915), and
+ * SubjectPublicKeyInfo (RFC 5480). Of a fixed curve they are fixed bytes; whoever asks OpenSSL's encoders and decoders for
+ * them keeps all of those, a hundred kilobytes, for good.
+ */
+static const uint8_t pkcs8_head[] = {
+	0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+	0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
+};
+static const uint8_t pkcs8_before_point[] = { 0xa1, 0x44, 0x03, 0x42, 0x00 };
+static const uint8_t spki_head[] = {
+	0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+	0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+};
+
+struct pkcs8 {
+	uint8_t head[sizeof pkcs8_head], number[COORDINATE_SIZE], before_point[sizeof pkcs8_before_point], point[POINT_SIZE];
+};
+struct spki {
+	uint8_t head[sizeof spki_head], point[POINT_SIZE];
+};
 
 struct signing_key {
 	EVP_PKEY *pkey;
@@ -38,23 +61,35 @@ static bool is_p256(const EVP_PKEY *pkey)
 	       strcmp(group, CURVE) == 0;
 }
 
-/* SEC 1 §2.3.3: 02 or 03 by the parity of y, then x. */
-static int compressed_point(const EVP_PKEY *pkey, uint8_t ret[static PUBLIC_KEY_SIZE])
+/* SEC 1 §2.3.3: 04, x and y. */
+static int point_of(const EVP_PKEY *pkey, uint8_t ret[static POINT_SIZE])
 {
 	BIGNUM *x = NULL, *y = NULL;
-	uint8_t point[PUBLIC_KEY_SIZE];
 	int r = -EBADMSG;
 
 	if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_X, &x) == 1 &&
 	    EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &y) == 1 &&
-	    BN_bn2binpad(x, point + 1, COORDINATE_SIZE) == COORDINATE_SIZE) {
-		point[0] = BN_is_odd(y) ? 3 : 2;
-		memcpy(ret, point, sizeof point);
+	    BN_bn2binpad(x, ret + 1, COORDINATE_SIZE) == COORDINATE_SIZE &&
+	    BN_bn2binpad(y, ret + 1 + COORDINATE_SIZE, COORDINATE_SIZE) == COORDINATE_SIZE) {
+		ret[0] = 4;
 		r = 0;
 	}
 	BN_free(x);
 	BN_free(y);
 	return r;
+}
+
+/* The same: 02 or 03 by the parity of y, then x. */
+static int compressed_point(const EVP_PKEY *pkey, uint8_t ret[static PUBLIC_KEY_SIZE])
+{
+	uint8_t point[POINT_SIZE];
+	int r = point_of(pkey, point);
+
+	if (r < 0)
+		return r;
+	ret[0] = 2 + (point[POINT_SIZE - 1] & 1);
+	memcpy(ret + 1, point + 1, COORDINATE_SIZE);
+	return 0;
 }
 
 /* Takes the ownership of `pkey`, also on failure. */
@@ -96,6 +131,47 @@ static int no_passphrase(char *buffer, int size, int writing, void *data)
 	return -1;
 }
 
+/* NULL where it is no such key. */
+static EVP_PKEY *pkcs8_load(const struct pkcs8 *der)
+{
+	_cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	BIGNUM *number = BN_secure_new();
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY *pkey = NULL;
+
+	if (ctx && build && number && BN_bin2bn(der->number, COORDINATE_SIZE, number) &&
+	    OSSL_PARAM_BLD_push_utf8_string(build, OSSL_PKEY_PARAM_GROUP_NAME, CURVE, 0) == 1 &&
+	    OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, der->point, POINT_SIZE) == 1 &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, number) == 1)
+		params = OSSL_PARAM_BLD_to_param(build);
+	if (params && EVP_PKEY_fromdata_init(ctx) == 1 && EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_KEYPAIR, params) != 1)
+		pkey = NULL;
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(build);
+	BN_clear_free(number);
+	return pkey;
+}
+
+/* A key in PEM as signing_key_to_pem() writes it; NULL for any other. */
+static EVP_PKEY *own_pem_load(BIO *bio)
+{
+	struct pkcs8 *der = NULL;
+	char *name = NULL, *header = NULL;
+	EVP_PKEY *pkey = NULL;
+	long len = 0;
+
+	if (PEM_read_bio(bio, &name, &header, (unsigned char **)&der, &len) == 1 && strcmp(name, PEM_STRING_PKCS8INF) == 0 &&
+	    len == sizeof *der && memcmp(der->head, pkcs8_head, sizeof der->head) == 0 &&
+	    memcmp(der->before_point, pkcs8_before_point, sizeof der->before_point) == 0)
+		pkey = pkcs8_load(der);
+	ERR_clear_error();
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_clear_free(der, der ? (size_t)len : 0);
+	return pkey;
+}
+
 int signing_key_from_pem(struct bytes pem, struct signing_key **ret)
 {
 	_cleanup_(BIO_free_allp) BIO *bio = NULL;
@@ -107,7 +183,11 @@ int signing_key_from_pem(struct bytes pem, struct signing_key **ret)
 	bio = BIO_new_mem_buf(pem.len > 0 ? (const void *)pem.data : "", (int)pem.len);
 	if (!bio)
 		return -ENOMEM;
-	pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	pkey = own_pem_load(bio);
+	if (!pkey) {
+		(void)BIO_reset(bio);
+		pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	}
 	ERR_clear_error();
 	if (!pkey || !is_p256(pkey))
 		return -EBADMSG;
@@ -134,12 +214,19 @@ int signing_key_to_pem(const struct signing_key *key, struct buf *ret)
 {
 	/* memory that is wiped when it is given back */
 	_cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_secmem());
+	struct pkcs8 der;
+	BIGNUM *number = NULL;
+	int r = point_of(key->pkey, der.point);
 
-	if (!bio)
-		return -ENOMEM;
-	if (PEM_write_bio_PKCS8PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) != 1)
-		return -EIO;
-	return append_bio(ret, bio);
+	memcpy(der.head, pkcs8_head, sizeof der.head);
+	memcpy(der.before_point, pkcs8_before_point, sizeof der.before_point);
+	if (r == 0 && (EVP_PKEY_get_bn_param(key->pkey, OSSL_PKEY_PARAM_PRIV_KEY, &number) != 1 ||
+		       BN_bn2binpad(number, der.number, COORDINATE_SIZE) != COORDINATE_SIZE || !bio ||
+		       PEM_write_bio(bio, PEM_STRING_PKCS8INF, "", (const uint8_t *)&der, sizeof der) <= 0))
+		r = -EIO;
+	BN_clear_free(number);
+	OPENSSL_cleanse(&der, sizeof der);
+	return r < 0 ? r : append_bio(ret, bio);
 }
 
 void signing_key_public(const struct signing_key *key, uint8_t ret[static PUBLIC_KEY_SIZE])
@@ -170,7 +257,6 @@ int public_key_load(const uint8_t key[static PUBLIC_KEY_SIZE], EVP_PKEY **ret)
 {
 	_cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
 	EVP_PKEY *pkey = NULL;
-	/* SubjectPublicKeyInfo is to hold the point uncompressed, as everybody else writes it */
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char[]){ CURVE }, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)(uintptr_t)key,
@@ -184,30 +270,30 @@ int public_key_load(const uint8_t key[static PUBLIC_KEY_SIZE], EVP_PKEY **ret)
 		ERR_clear_error();
 		return -EBADMSG;
 	}
-	if (EVP_PKEY_set_utf8_string_param(pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-					   OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1) {
-		EVP_PKEY_free(pkey);
-		return -EIO;
-	}
 	*ret = pkey;
 	return 0;
 }
 
-int public_key_fingerprint(const uint8_t key[static PUBLIC_KEY_SIZE], char ret[static FINGERPRINT_SIZE])
+static int public_key_spki(const uint8_t key[static PUBLIC_KEY_SIZE], struct spki *ret)
 {
 	_cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
-	_cleanup_(buf_done) struct buf text = BUF_INIT(64);
-	uint8_t digest[DIGEST_SIZE], *der = NULL;
-	int r, len;
+	int r = public_key_load(key, &pkey);
 
-	r = public_key_load(key, &pkey);
+	memcpy(ret->head, spki_head, sizeof ret->head);
+	return r < 0 ? r : point_of(pkey, ret->point);
+}
+
+int public_key_fingerprint(const uint8_t key[static PUBLIC_KEY_SIZE], char ret[static FINGERPRINT_SIZE])
+{
+	_cleanup_(buf_done) struct buf text = BUF_INIT(64);
+	uint8_t digest[DIGEST_SIZE];
+	struct spki der;
+	int r;
+
+	r = public_key_spki(key, &der);
 	if (r < 0)
 		return r;
-	len = i2d_PUBKEY(pkey, &der);
-	if (len <= 0)
-		return -ENOMEM;
-	r = EVP_Digest(der, (size_t)len, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
-	OPENSSL_free(der);
+	r = EVP_Digest(&der, sizeof der, digest, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
 	if (r == 0)
 		r = buf_str(&text, "SHA256:");
 	if (r == 0)
@@ -240,15 +326,15 @@ int public_key_from_pem(struct bytes pem, uint8_t ret[static PUBLIC_KEY_SIZE])
 int public_key_to_pem(const uint8_t key[static PUBLIC_KEY_SIZE], struct buf *ret)
 {
 	_cleanup_(BIO_free_allp) BIO *bio = NULL;
-	_cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
-	int r = public_key_load(key, &pkey);
+	struct spki der;
+	int r = public_key_spki(key, &der);
 
 	if (r < 0)
 		return r;
 	bio = BIO_new(BIO_s_mem());
 	if (!bio)
 		return -ENOMEM;
-	if (PEM_write_bio_PUBKEY(bio, pkey) != 1)
+	if (PEM_write_bio(bio, PEM_STRING_PUBLIC, "", (const uint8_t *)&der, sizeof der) <= 0)
 		return -EIO;
 	return append_bio(ret, bio);
 }
