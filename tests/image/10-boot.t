@@ -64,6 +64,8 @@ def check_deeds(found):
         ("three guesses of a user's password", 3, {**failure, "user": "alice"}),
         ("three guesses at a user who does not exist", 3, {**failure, "user": "oracle"}),
         ("a login with a password", 1, {"program": "sshd", "activity": "logon", "outcome": "success", "user": "bob"}),
+        ("the logins with a key", 3, {"program": "sshd", "activity": "logon", "outcome": "success", "user": "alice",
+                                      "method": "publickey"}),
         ("sudo", 1, {"program": "sudo", "kind": "privilege", "user": "alice", "outcome": "success",
                      "command": "/usr/bin/id -u"}),
         ("su", 1, {"program": "su", "kind": "privilege", "target_user": "bob", "outcome": "success"}),
