@@ -6,8 +6,10 @@
 #   make tests          builds the test programs
 #   make install        to $(DESTDIR)$(PREFIX) and $(DESTDIR)$(SYSCONFDIR)
 #   make deb            installs what packaging needs, and makes the Debian packages in $(BUILD)/deb
-#   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style or integration;
-#                       T=WORD runs only the test programs that have WORD in their names
+#   make check-STEP     one step of the tests: unit, sanitize, fuzz, valgrind, clang, headers, style, integration or
+#                       campaign; T=WORD runs only the test programs that have WORD in their names
+#   make campaign       attacks the whole agent for MINUTES=60: kills, power cuts, failing calls, wrong clocks, floods
+#                       (`make check-campaign` is a short form, and part of `make check`)
 #   make check-image    installs what it needs, and tests the package on machines that boot, lose their power, sleep and
 #                       are copied (half an hour; `make check` has a short form: one power cut)
 #   make bench          installs what it needs, and measures hallmarkd beside rsyslog and other log forwarders, as a table and
@@ -42,7 +44,7 @@ BUILD ?= build$(addprefix -,$(subst $(comma),-,$(SANITIZE)))
 .DEFAULT_GOAL := all
 
 # Goals that hand on to other programs, or to a make of their own once the packages are there.
-DELEGATED := help clean run check check-% bench profile fuzz deb
+DELEGATED := help clean run check check-% campaign bench profile fuzz deb
 # Empty where nothing is to be built here.
 BUILDING := $(filter-out $(DELEGATED),$(or $(MAKECMDGOALS),all))
 
@@ -194,6 +196,12 @@ check-image:
 	@packaging/dependencies build test package image
 	@HALLMARK_TEST_LONG=1 tests/run image
 
+MINUTES ?= 60
+
+campaign:
+	@packaging/dependencies build test package
+	@HALLMARK_TEST_MINUTES=$(MINUTES) tests/run campaign
+
 check-%:
 	@tests/run $*
 
@@ -262,4 +270,4 @@ help:
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all tests benches headers run check check-image bench profile fuzz install deb clean help
+.PHONY: all tests benches headers run check check-image campaign bench profile fuzz install deb clean help

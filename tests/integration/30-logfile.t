@@ -8,13 +8,12 @@ compressed one. copytruncate loses lines by itself: there each missing one has t
 """
 import os
 import shutil
-import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent import Agent, Tap, auth_line, number_of  # noqa: E402
+from agent import Agent, Tap  # noqa: E402
+from numbered import Rotation, Writer, judge  # noqa: E402
 
 RATE = 1000
 WAYS = {
@@ -29,96 +28,40 @@ WAYS = {
 }
 
 
-class Writer(threading.Thread):
-    """Writes as rsyslog does: one open file; told to open it anew (by a file, `hup`), it first writes on for a while."""
-
-    def __init__(self, path, hup):
-        super().__init__(daemon=True)
-        self.path, self.hup, self.count, self.running = path, hup, 0, True
-
-    def run(self):
-        log, begin, reopen_at = open(self.path, "ab", buffering=0), time.monotonic(), None
-        while self.running or reopen_at:
-            now = time.monotonic()
-            if not reopen_at and os.path.exists(self.hup):
-                reopen_at = now + 0.02
-            if reopen_at and now >= reopen_at:
-                log.close()
-                log, reopen_at = open(self.path, "ab", buffering=0), None
-                os.unlink(self.hup)
-            while self.count < int((now - begin) * RATE):
-                self.count += 1
-                line = auth_line(self.count).encode()
-                # the reader often meets half a line
-                log.write(line[:40])
-                log.write(line[40:])
-            time.sleep(0.003)
-        log.close()
-
-
-# What is compressed at once must not be written to any more: logrotate runs postrotate before it compresses.
-SIGNAL = "postrotate\n  touch %s\n%sendscript"
-WAIT = "  while [ -e %s ]; do sleep 0.01; done\n"
-
-
-def rotate(top):
-    done = subprocess.run(["logrotate", "-f", "-s", top + "/logrotate.state", top + "/logrotate.conf"],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    time.sleep(0.15)
-
-
 def play(agent, way):
     """Rotations in every state of the agent; returns how many lines there were."""
-    top, log, hup = agent.top, agent.top + "/auth.log", agent.top + "/hup"
-    if "copytruncate" not in way:
-        at_once = "compress" in way and "delaycompress" not in way
-        way += "\n" + SIGNAL % (hup, WAIT % hup if at_once else "")
-    with open(top + "/logrotate.conf", "w") as conf:
-        conf.write("%s {\nrotate 100\nsu root root\n%s\n}\n" % (log, way))
+    log = agent.top + "/auth.log"
     open(log, "w").close()
     agent.configure(files=[log])
-    writer = Writer(log, hup)
+    rotation, writer = Rotation(agent.top, log, way), Writer(log, RATE, halves=True)
     writer.start()
+
+    def rotate():
+        rotation.rotate()
+        time.sleep(0.15)
+
     # dateformat tells the seconds apart
     pause = 1.1 if "%s" in way else 0.15
     agent.start()
     for _ in range(3):  # while it runs
         time.sleep(pause)
-        rotate(top)
+        rotate()
     agent.stop()
     for _ in range(3):  # while it is down
         time.sleep(pause)
-        rotate(top)
+        rotate()
     agent.start()
     time.sleep(pause - 0.1)
-    rotate(top)  # while it catches up
+    rotate()  # while it catches up
     agent.kill()
     time.sleep(pause)
-    rotate(top)
+    rotate()
     agent.start()
     time.sleep(0.3)
-    writer.running = False
-    writer.join()
+    total = writer.stop()
     time.sleep(0.7)
     agent.stop()
-    return writer.count
-
-
-def judge(rows, total):
-    """(missing outside a declared loss, missing inside one, repeated)"""
-    numbers = [number_of(r) for r in rows]
-    seen = [n for n in numbers if n is not None]
-    missing = set(range(1, total + 1)) - set(seen)
-    # a loss covers what lies between the line before it and the line after it in the order of the events
-    covered, before = set(), 0
-    for i, row in enumerate(rows):
-        if numbers[i] is not None:
-            before = numbers[i]
-        elif row.get("kind") == "evidence_loss":
-            after = next((n for n in numbers[i:] if n is not None), total + 1)
-            covered |= set(range(before + 1, after))
-    return len(missing - covered), len(missing & covered), len(seen) - len(set(seen))
+    return total
 
 
 def main():
@@ -139,14 +82,13 @@ def main():
         with Agent() as agent:
             total = play(agent, way)
             rows, _, code = agent.verify("--from-start")
-            outside, inside, repeated = judge(rows, total)
-            losses = sum(r.get("kind") == "evidence_loss" for r in rows)
-            good = code == 0 and total > 500 and outside == 0 and repeated == 0 and (copies or losses == 0)
+            found = judge(rows, total)
+            good = code == 0 and total > 500 and found.missing == 0 and found.repeated == 0 and (copies or not found.losses)
             # each truncation is declared, whether or not a line fell into it
-            tap.ok(good and (not copies or losses >= 8), name + ": each line once" +
+            tap.ok(good and (not copies or len(found.losses) >= 8), name + ": each line once" +
                    (", or inside a declared loss" if copies else ""),
                    "verify says %d; of %d lines %d are missing outside and %d inside one of %d losses, %d repeated" % (
-                       code, total, outside, inside, losses, repeated))
+                       code, total, found.missing, found.declared, len(found.losses), found.repeated))
             agent.keep = not good
     return tap.done()
 

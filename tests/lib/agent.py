@@ -48,11 +48,21 @@ class Tap:
         return 1 if self.failed else 0
 
 
+def read_words(path):
+    """None of them where there is no such file (any more)."""
+    try:
+        with open(path) as file:
+            return file.read().split()
+    except OSError:
+        return []
+
+
 class Agent:
     def __init__(self, top=None, sources="files", files=(), extra="", sections=""):
         self.top = top or tempfile.mkdtemp(prefix="hallmark-test.")
         os.chmod(self.top, 0o755)
         self.state, self.process, self.keep = self.top + "/state", None, False
+        self.peak_kb = 0  # resident, of all processes that were ended
         # beside the program's copy: another user, or a test host with homes of its own, may not see the tree
         shutil.copytree("packaging/templates", self.top + "/templates", dirs_exist_ok=True)
         self.program = for_everybody("hallmarkd", self.top)
@@ -86,11 +96,20 @@ class Agent:
                                         env=dict(os.environ, **(env or {})))
         return self.process
 
+    def note_peak(self):
+        """Not what wait4() tells, which counts what Python had when it forked. A wrapper's child is the agent."""
+        for pid in [self.process.pid, *read_words("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid))]:
+            words = read_words("/proc/%s/status" % pid)
+            if "VmHWM:" in words:
+                self.peak_kb = max(self.peak_kb, int(words[words.index("VmHWM:") + 1]))
+
     def stop(self, timeout=30):
+        self.note_peak()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
     def kill(self, how=signal.SIGKILL):
+        self.note_peak()
         self.process.send_signal(how)
         return self.process.wait()
 
@@ -105,10 +124,11 @@ class Agent:
 
     def verify(self, *arguments, path=None):
         """(events in the order of the chain, report objects, exit status)"""
-        done = subprocess.run([BUILD + "/hallmark", "verify", "--format", "json", "--trust-first", *arguments,
-                               path or self.state + "/spool"], capture_output=True)
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
-        return [r for r in rows if "kind" in r], [r for r in rows if "kind" not in r], done.returncode
+        rows = self.rows(*arguments, path=path)
+        return list(rows), rows.report, rows.code
+
+    def rows(self, *arguments, path=None):
+        return Rows(path or self.state + "/spool", arguments)
 
     def committed(self):
         """(segment, offset, sequence), or None."""
@@ -132,6 +152,24 @@ class Agent:
 
     def wait_sequence(self, sequence, timeout=10):
         return self.wait_for(lambda: (self.committed() or (0, 0, 0))[2] >= sequence, timeout)
+
+
+class Rows:
+    """The events that verify() gives, one after another and never all of them in memory; then `report` and `code`."""
+
+    def __init__(self, path, arguments=()):
+        self.command = [BUILD + "/hallmark", "verify", "--format", "json", "--trust-first", *arguments, path]
+        self.report, self.code = [], None
+
+    def __iter__(self):
+        process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for line in process.stdout:
+            row = json.loads(line)
+            if "kind" in row:
+                yield row
+            else:
+                self.report.append(row)
+        self.code = process.wait()
 
 
 def auth_line(number, host="golden", program="sshd", pid=812):
