@@ -13,8 +13,8 @@ import threading
 import time
 
 from campaign import Campaign
-from agent import Agent, auth_line
-from numbered import Rotation, Writer
+from agent import Agent
+from numbered import Rotation, Writer, append
 
 # Each takes the lines of one agent through a number of kills; None: no rotation.
 STORMS = {
@@ -81,8 +81,7 @@ def catch_up(chance):
     kills = campaign.size(6, 20)
     total = kills * LINES_PER_KILL
     with agent:
-        with open(log, "a") as file:
-            file.writelines(auth_line(n) for n in range(1, total + 1))
+        append(log, 1, total)
         for _ in range(kills):
             before = (agent.committed() or (0, 0, 0))[2]
             agent.start()

@@ -17,13 +17,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent import Tap, number_of  # noqa: E402
+from agent import BUILD, Tap, number_of  # noqa: E402
 from numbered import judge  # noqa: E402
 
 MINUTES = float(os.environ.get("HALLMARK_TEST_MINUTES") or 0)
 SEED = os.environ.get("HALLMARK_TEST_SEED")
 # Each program's part of the minutes.
-SHARES = {"10-kill.t": 30, "20-journal.t": 10}
+SHARES = {"10-kill.t": 30, "20-journal.t": 10, "30-power-cut.t": 20}
+FAULTS = BUILD + "/tests/lib/faults.so"
 
 
 class Campaign(Tap):

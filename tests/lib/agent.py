@@ -113,9 +113,10 @@ class Agent:
         self.process.send_signal(how)
         return self.process.wait()
 
-    def catch_up(self):
+    def catch_up(self, env=None):
         """Reads what is there and ends; returns what it printed and its exit status."""
-        done = subprocess.run([self.program, *self.options(), "--until-caught-up"], capture_output=True, text=True)
+        done = subprocess.run([self.program, *self.options(), "--until-caught-up"], capture_output=True, text=True,
+                              env=dict(os.environ, **(env or {})))
         return done.stdout, done.returncode, done.stderr
 
     def stderr(self):

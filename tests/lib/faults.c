@@ -10,7 +10,7 @@
  *
  *     CALL:SUBSTRING:ACTION[:WHEN]
  *
- * CALL       pread pwrite write fsync fdatasync fallocate posix_fallocate ftruncate rename openat unlinkat, or
+ * CALL       pread pwrite write fsync fdatasync fallocate posix_fallocate ftruncate rename openat unlinkat mkdir, or
  *            * for all of them except pread (rename: also renameat and renameat2; openat: also open; unlinkat: also
  *            unlink)
  * SUBSTRING  of the path, for calls on a descriptor of what /proc/self/fd says; empty: all
@@ -22,7 +22,8 @@
  * WHEN       always (the default), once, a number N (the N-th matching call), N+ (that and all that follow)
  *
  * HALLMARK_FAULTS_FILE names a file with the rules instead, read again whenever it changes: for making a running
- * program's disk fail and work again.
+ * program's disk fail and work again. HALLMARK_FAULTS_HIT names one that is made when a rule was followed.
+ * What is done to files is written down where disk-log.h is asked for it.
  */
 #undef _FORTIFY_SOURCE /* its inline pread() and open() would collide with ours */
 #ifndef _GNU_SOURCE
@@ -42,6 +43,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/lib/disk-log.h"
 
 #define FAULTS_RULES_MAX 16
 
@@ -177,6 +180,14 @@ static const struct faults_rule *faults_match(const char *call, const char *path
 	return hit;
 }
 
+static void faults_hit(void)
+{
+	const char *path = getenv("HALLMARK_FAULTS_HIT");
+
+	if (path)
+		(void)close((int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
 static void faults_kill(void)
 {
 	(void)kill(getpid(), SIGKILL);
@@ -211,6 +222,7 @@ static enum faults_action faults_begin(const char *call, int fd, const char *pat
 	errno = saved;
 	if (!rule)
 		return FAULTS_NONE;
+	faults_hit();
 	if (rule->action == FAULTS_KILL)
 		faults_kill();
 	if (rule->action == FAULTS_ERRNO)
@@ -251,46 +263,80 @@ static void *faults_real(const char *name)
 	return f;
 }
 
-/* The body of a wrapper: `call_` is the real call, in which `real` is the function. */
-#define FAULTS_BODY(name_, call, fd_, path_, call_)                     \
+/* The body of a wrapper: `call_` is the real call, in which `real` is the function; `log_` is done if it was done. */
+#define FAULTS_BODY(name_, call, fd_, path_, call_, log_)               \
 	{                                                               \
 		static typeof(name_) *real;                             \
 		enum faults_action action = faults_begin(call, fd_, path_); \
+		long result;                                            \
 		if (action == FAULTS_ERRNO)                             \
 			return -1;                                      \
 		if (!real)                                              \
 			real = (typeof(name_) *)faults_real(#name_);    \
-		return (typeof(call_))faults_end(action, call_);        \
+		result = call_;                                         \
+		if (result >= 0)                                        \
+			log_;                                           \
+		return (typeof(call_))faults_end(action, result);       \
+	}
+#define FAULTS_NO_LOG (void)0
+
+/* Of a sync it is told also that it failed. */
+#define FAULTS_SYNC(name_)                                              \
+	{                                                               \
+		static typeof(name_) *real;                             \
+		enum faults_action action = faults_begin(#name_, fd, NULL); \
+		int result = -1;                                        \
+		if (!real)                                              \
+			real = (typeof(name_) *)faults_real(#name_);    \
+		if (action != FAULTS_ERRNO)                             \
+			result = (int)faults_end(action, real(fd));     \
+		disk_sync(fd, result == 0);                             \
+		return result;                                          \
 	}
 
 ssize_t pread(int fd, void *data, size_t len, off_t offset)
-FAULTS_BODY(pread, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset))
+FAULTS_BODY(pread, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset), FAULTS_NO_LOG)
 ssize_t pread64(int fd, void *data, size_t len, off64_t offset)
-FAULTS_BODY(pread64, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset))
+FAULTS_BODY(pread64, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset), FAULTS_NO_LOG)
 ssize_t __pread_chk(int fd, void *data, size_t len, off_t offset, size_t size);
 ssize_t __pread_chk(int fd, void *data, size_t len, off_t offset, size_t size)
-FAULTS_BODY(__pread_chk, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset, size))
+FAULTS_BODY(__pread_chk, "pread", fd, NULL, real(fd, data, faults_length(action, len), offset, size), FAULTS_NO_LOG)
 ssize_t pwrite(int fd, const void *data, size_t len, off_t offset)
-FAULTS_BODY(pwrite, "pwrite", fd, NULL, real(fd, data, faults_length(action, len), offset))
+FAULTS_BODY(pwrite, "pwrite", fd, NULL, real(fd, data, faults_length(action, len), offset),
+	    disk_change('w', fd, data, result, offset))
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
-FAULTS_BODY(pwrite64, "pwrite", fd, NULL, real(fd, data, faults_length(action, len), offset))
+FAULTS_BODY(pwrite64, "pwrite", fd, NULL, real(fd, data, faults_length(action, len), offset),
+	    disk_change('w', fd, data, result, offset))
 ssize_t write(int fd, const void *data, size_t len)
-FAULTS_BODY(write, "write", fd, NULL, real(fd, data, faults_length(action, len)))
-int fsync(int fd) FAULTS_BODY(fsync, "fsync", fd, NULL, real(fd))
-int fdatasync(int fd) FAULTS_BODY(fdatasync, "fdatasync", fd, NULL, real(fd))
+FAULTS_BODY(write, "write", fd, NULL, real(fd, data, faults_length(action, len)), disk_append(fd, data, result))
+int fsync(int fd) FAULTS_SYNC(fsync)
+int fdatasync(int fd) FAULTS_SYNC(fdatasync)
 int fallocate(int fd, int mode, off_t offset, off_t len)
-FAULTS_BODY(fallocate, "fallocate", fd, NULL, real(fd, mode, offset, len))
+FAULTS_BODY(fallocate, "fallocate", fd, NULL, real(fd, mode, offset, len),
+	    disk_change('a', fd, NULL, 0, offset + len))
 int fallocate64(int fd, int mode, off64_t offset, off64_t len)
-FAULTS_BODY(fallocate64, "fallocate", fd, NULL, real(fd, mode, offset, len))
-int ftruncate(int fd, off_t len) FAULTS_BODY(ftruncate, "ftruncate", fd, NULL, real(fd, len))
-int ftruncate64(int fd, off64_t len) FAULTS_BODY(ftruncate64, "ftruncate", fd, NULL, real(fd, len))
-int rename(const char *from, const char *to) FAULTS_BODY(rename, "rename", -1, to, real(from, to))
+FAULTS_BODY(fallocate64, "fallocate", fd, NULL, real(fd, mode, offset, len),
+	    disk_change('a', fd, NULL, 0, offset + len))
+int ftruncate(int fd, off_t len) FAULTS_BODY(ftruncate, "ftruncate", fd, NULL, real(fd, len),
+	    disk_change('t', fd, NULL, 0, len))
+int ftruncate64(int fd, off64_t len) FAULTS_BODY(ftruncate64, "ftruncate", fd, NULL, real(fd, len),
+	    disk_change('t', fd, NULL, 0, len))
+int rename(const char *from, const char *to) FAULTS_BODY(rename, "rename", -1, to, real(from, to),
+	    disk_rename(AT_FDCWD, from, AT_FDCWD, to))
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
-FAULTS_BODY(renameat, "rename", to_fd, to, real(from_fd, from, to_fd, to))
+FAULTS_BODY(renameat, "rename", to_fd, to, real(from_fd, from, to_fd, to),
+	    disk_rename(from_fd, from, to_fd, to))
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
-FAULTS_BODY(renameat2, "rename", to_fd, to, real(from_fd, from, to_fd, to, flags))
-int unlinkat(int fd, const char *path, int flags) FAULTS_BODY(unlinkat, "unlinkat", fd, path, real(fd, path, flags))
-int unlink(const char *path) FAULTS_BODY(unlink, "unlinkat", -1, path, real(path))
+FAULTS_BODY(renameat2, "rename", to_fd, to, real(from_fd, from, to_fd, to, flags),
+	    disk_rename(from_fd, from, to_fd, to))
+int unlinkat(int fd, const char *path, int flags) FAULTS_BODY(unlinkat, "unlinkat", fd, path, real(fd, path, flags),
+	    disk_name('u', fd, path))
+int mkdir(const char *path, mode_t mode)
+FAULTS_BODY(mkdir, "mkdir", -1, path, real(path, mode), disk_name('d', AT_FDCWD, path))
+int mkdirat(int fd, const char *path, mode_t mode)
+FAULTS_BODY(mkdirat, "mkdir", fd, path, real(fd, path, mode), disk_name('d', fd, path))
+int unlink(const char *path) FAULTS_BODY(unlink, "unlinkat", -1, path, real(path),
+	    disk_name('u', AT_FDCWD, path))
 
 /* posix_fallocate(3) returns the error. */
 static int faults_posix_fallocate(const char *name, int fd, off_t offset, off_t len)
@@ -322,8 +368,10 @@ static mode_t faults_mode(int flags, va_list ap)
 	{                                                                 \
 		static typeof(name_) *real;                               \
 		enum faults_action action = faults_begin("openat", fd_, path); \
+		bool made = (flags & O_CREAT) && !disk_has(fd_, path);    \
 		mode_t mode;                                              \
 		va_list ap;                                               \
+		long result;                                              \
 		va_start(ap, flags);                                      \
 		mode = faults_mode(flags, ap);                            \
 		va_end(ap);                                               \
@@ -331,10 +379,13 @@ static mode_t faults_mode(int flags, va_list ap)
 			return -1;                                        \
 		if (!real)                                                \
 			real = (typeof(name_) *)faults_real(#name_);      \
-		return (int)faults_end(action, call_);                    \
+		result = call_;                                           \
+		if (result >= 0 && made)                                  \
+			disk_name('c', fd_, path);                        \
+		return (int)faults_end(action, result);                   \
 	}
 
 FAULTS_OPEN(openat, fd, (int fd, const char *path, int flags, ...), real(fd, path, flags, mode))
 FAULTS_OPEN(openat64, fd, (int fd, const char *path, int flags, ...), real(fd, path, flags, mode))
-FAULTS_OPEN(open, -1, (const char *path, int flags, ...), real(path, flags, mode))
-FAULTS_OPEN(open64, -1, (const char *path, int flags, ...), real(path, flags, mode))
+FAULTS_OPEN(open, AT_FDCWD, (const char *path, int flags, ...), real(path, flags, mode))
+FAULTS_OPEN(open64, AT_FDCWD, (const char *path, int flags, ...), real(path, flags, mode))

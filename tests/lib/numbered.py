@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbered lines: who writes them, who rotates them away, and what has come of them in the chain.
 
+    append(log, 1, 1000)
     writer = Writer(log); writer.start(); …; writer.stop()
     rotation = Rotation(top, log, "create 0644"); rotation.rotate()
     count = judge(rows, writer.count)
@@ -16,6 +17,12 @@ from agent import auth_line, number_of
 # What is compressed at once must not be written to any more: logrotate runs postrotate before it compresses.
 SIGNAL = "postrotate\n  touch %s\n%sendscript"
 WAIT = "  while [ -e %s ]; do sleep 0.01; done\n"
+
+
+def append(path, first, last):
+    """The lines of these numbers, at once."""
+    with open(path, "a") as log:
+        log.writelines(auth_line(number) for number in range(first, last + 1))
 
 
 class Writer(threading.Thread):
