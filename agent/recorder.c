@@ -186,6 +186,9 @@ static int recorder_join_chain(struct recorder *rec, bool key_damaged)
 	tip = spool_tip(rec->spool);
 	if (!tip->exists) {
 		rec->sequence = 1;
+		/* what is there of the first frame was never durable: nothing is lost with it */
+		if (rec->id.is_new)
+			rec->damage = (struct spool_damage){ 0 };
 		r = recorder_succeed(rec);
 		return r < 0 ? r : identity_create(rec->state_fd, &rec->id);
 	}

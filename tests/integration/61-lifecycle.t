@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent import Agent, Tap, auth_line, number_of  # noqa: E402
+from agent import BUILD, Agent, Tap, auth_line, number_of  # noqa: E402
 
 tap = Tap()
 
@@ -98,6 +98,20 @@ def test_idle():
         tap.ok(agent.verify("--as-of", "@%d" % (time.time() + 3))[2] == 1, "killed, and 3 s later: overdue")
 
 
+def test_torn_first_frame():
+    with Agent() as agent:
+        log = agent.top + "/auth.log"
+        agent.configure(files=[log])
+        write(log, [1])
+        env = {"LD_PRELOAD": os.path.abspath(BUILD + "/tests/lib/faults.so"), "HALLMARK_FAULTS": "pwrite:.seg:half:once"}
+        code = agent.catch_up(env)[1]
+        agent.catch_up()
+        rows, _, verdict = agent.verify("--from-start")
+        losses = [r["detail"] for r in rows if r["kind"] == "evidence_loss"]
+        tap.ok(code == -signal.SIGKILL and verdict == 0 and numbers(rows) == [1] and not losses,
+               "a kill within the very first frame: that was never durable, and is no loss", code, verdict, losses)
+
+
 def test_pace():
     """Bounds that a slow machine keeps too: too many commits are a defect, too few are not."""
     with Agent() as agent:
@@ -129,6 +143,7 @@ def main():
         test_first_start(agent, log)
         test_endings(agent, log)
         test_identity(agent, log)
+    test_torn_first_frame()
     test_idle()
     test_pace()
     return tap.done()
