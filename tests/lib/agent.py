@@ -116,7 +116,7 @@ class Agent:
     def catch_up(self, env=None):
         """Reads what is there and ends; returns what it printed and its exit status."""
         done = subprocess.run([self.program, *self.options(), "--until-caught-up"], capture_output=True, text=True,
-                              env=dict(os.environ, **(env or {})))
+                              env=dict(os.environ, **(env or {})), timeout=300)
         return done.stdout, done.returncode, done.stderr
 
     def stderr(self):
