@@ -13,6 +13,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/log.h"
+#include "agent/base/text.h"
+#include "agent/clock_watch.h"
 #include "agent/commands.h"
 #include "agent/config.h"
 #include "agent/host_secret.h"
@@ -40,6 +42,7 @@ struct daemon {
 	struct recorder *recorder;
 	struct sources sources;
 	struct teller teller;
+	struct clock_watch clock;
 	bool readable[INTAKE_SOURCES_MAX];
 	bool behind[INTAKE_SOURCES_MAX];        /* not read to its end yet, since it was begun or filled a turn */
 	char troubles[INTAKE_SOURCES_MAX][256]; /* what was last said of each source */
@@ -178,6 +181,23 @@ static bool daemon_anything_readable(const struct daemon *d)
 	return false;
 }
 
+/* Before anything is read that came after it. Where there is no room for it now it is said in the next turn. */
+static int daemon_say_clock_step(struct daemon *d)
+{
+	char before[TEXT_TIME_MAX], after[TEXT_TIME_MAX];
+	int64_t before_us, after_us;
+	int r;
+
+	if (!clock_watch_look(&d->clock, &before_us, &after_us))
+		return 0;
+	(void)text_time(before_us, before);
+	(void)text_time(after_us, after);
+	r = intake_own(d->intake, 0, OWN_CLOCK_STEP, (struct bytes[]){ bytes_str(before), bytes_str(after) });
+	if (r == INTAKE_OK)
+		clock_watch_told(&d->clock, before_us, after_us);
+	return r < 0 ? log_error_errno(r, "Cannot say that the clock was set") : 0;
+}
+
 /* One turn for each source that has something. */
 static int daemon_read(struct daemon *d)
 {
@@ -262,6 +282,8 @@ static int on_pump(sd_event_source *source, void *userdata)
 	int r;
 
 	r = sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (r >= 0 && !recorder_is_blocked(d->recorder))
+		r = daemon_say_clock_step(d);
 	if (r >= 0)
 		r = daemon_read(d);
 	if (r >= 0 && !recorder_is_blocked(d->recorder))
@@ -327,11 +349,23 @@ static int on_checkpoint(sd_event_source *source, uint64_t usec, void *userdata)
 	struct daemon *d = userdata;
 	int r = 0;
 
+	if (!recorder_is_blocked(d->recorder))
+		r = daemon_say_clock_step(d);
 	for (size_t i = 0; i < d->sources.n && r >= 0; i++)
 		r = daemon_wake(d, i, true);
 	if (r >= 0)
 		r = daemon_commit(d, COMMIT_CHECKPOINT);
 	return r < 0 ? sd_event_exit(d->loop, r) : 0;
+}
+
+static int on_clock_set(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct daemon *d = userdata;
+
+	/* before there is a recorder the first turn says it; the descriptor has to be heard in any case */
+	if (!d->recorder || recorder_is_blocked(d->recorder))
+		return clock_watch_look(&d->clock, &(int64_t){ 0 }, &(int64_t){ 0 }), 0;
+	return sd_event_source_set_enabled(d->pump, SD_EVENT_ONESHOT);
 }
 
 static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
@@ -570,6 +604,9 @@ static int daemon_setup_loop(struct daemon *d)
 		r = add_timer(d, &d->tell, on_tell, 0);
 	if (r >= 0)
 		r = add_timer(d, &d->checkpoint, on_checkpoint, 0);
+	clock_watch_begin(&d->clock);
+	if (r >= 0 && d->clock.fd >= 0)
+		r = sd_event_add_io(d->loop, NULL, d->clock.fd, EPOLLIN, on_clock_set, d);
 	if (r >= 0)
 		r = sd_event_add_defer(d->loop, &d->pump, on_pump, d);
 	if (r >= 0)
@@ -612,6 +649,7 @@ static void daemon_done(struct daemon *d)
 	sd_event_source_unref(d->tell);
 	sd_event_source_unref(d->checkpoint);
 	sd_event_unref(d->loop);
+	clock_watch_end(&d->clock);
 	config_done(&d->config);
 }
 
@@ -658,11 +696,13 @@ int main(int argc, char **argv)
 	};
 	_cleanup_(buf_done) struct buf why = BUF_INIT(8192);
 	/* static: most of it is room for more sources than there are, in pages that are never used */
-	static struct daemon the_daemon = { .exit_code = EXIT_YES };
+	static struct daemon the_daemon;
 	struct daemon *d = &the_daemon;
 	const char *config_path = NULL, *state = NULL;
 	int option, r;
 
+	d->exit_code = EXIT_YES;
+	d->clock.fd = -1;
 	log_setup("hallmarkd", LOG_INFO);
 	stay_small();
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)

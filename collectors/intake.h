@@ -94,6 +94,7 @@ enum own_event {
 	OWN_SOURCE_STATE,    /* source, state ("unreadable", "readable", "missing", "found"), reason */
 	OWN_SPOOL_TROUBLE,   /* seconds, reason: the spool could not be written, and can again */
 	OWN_SPOOL_CUT,       /* bytes that were no frame behind the spool's last frame */
+	OWN_CLOCK_STEP,      /* what the wall clock would say, and what it was set to */
 	OWN_SUBMISSION_REFUSED, /* its directory and name, reason, SHA-256 in hexadecimal or nothing */
 	OWN_EVENT_MAX
 };
