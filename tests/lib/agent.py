@@ -173,9 +173,9 @@ class Rows:
         self.code = process.wait()
 
 
-def auth_line(number, host="golden", program="sshd", pid=812):
-    """A line as rsyslog writes it, whose user name carries a number."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
+def auth_line(number, host="golden", program="sshd", pid=812, wrong_by=0):
+    """A line as rsyslog writes it, whose user name carries a number; `wrong_by`: seconds, of its clock."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + wrong_by))
     return "%s.%06d+00:00 %s %s[%d]: Failed password for invalid user zq%09d from 203.0.113.9 port %d ssh2\n" % (
         stamp, number % 1000000, host, program, pid, number, 1024 + number % 60000)
 

@@ -32,9 +32,10 @@ class Writer(threading.Thread):
         super().__init__(daemon=True)
         self.path, self.hup, self.rate, self.halves = path, path + ".hup", rate, halves
         self.count, self.running = 0, True
+        self.wrong_by = 0  # seconds, of the clock that the lines are stamped by
 
     def write(self, log, number):
-        line = auth_line(number, pid=1000 + number // 7).encode()
+        line = auth_line(number, pid=1000 + number // 7, wrong_by=self.wrong_by).encode()
         if self.halves:  # the reader often meets half a line
             log.write(line[:40])
             line = line[40:]
