@@ -36,7 +36,7 @@ int frames_open(char *const *paths, size_t n_paths, uint64_t limit_segment, uint
 		struct frames **ret);
 struct frames *frames_close(struct frames *f);
 DEFINE_CLEANUP(struct frames *, frames_close)
-/* 0, also for what could not be read: `ret` says so. -ENOMEM. */
+/* 0, also for what could not be read: `ret` says so. -ENOMEM, -EIO: a frame could not be judged. */
 int frames_next(struct frames *f, struct frames_result *ret);
 
 #endif

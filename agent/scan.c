@@ -131,35 +131,36 @@ static bool scan_tell_damage(struct scan *s, bool at_frame, struct frames_result
 	return true;
 }
 
-/* What the window begins with has the form of a frame. True if `ret` was filled. */
-static bool scan_frame(struct scan *s, size_t len, struct frames_result *ret)
+/* What the window begins with has the form of a frame. 1 if `ret` was filled, 0 if not. Where it could not be taken
+ * apart for want of memory, it is no damage: a negative errno. */
+static int scan_frame(struct scan *s, size_t len, struct frames_result *ret)
 {
 	const char *why = NULL;
 	int r = frame_open(bytes_of(s->buffer + s->start, len), &s->frame, &why);
 
+	if (r < 0 && r != -EBADMSG)
+		return r;
 	if (r < 0) {
 		/* Within what only looks like a frame a true one may begin: look again from the next byte on. But a
 		 * file made of such lengths would have each byte taken apart 900,000 times. */
 		bool again = s->vain <= SCAN_VAIN_FACTOR * (s->offset + FRAME_MAX);
 
 		s->vain += len;
-		if (r != -EBADMSG)
-			why = strerror(-r);
 		scan_resync(s, again ? 1 : len, why);
-		return false;
+		return 0;
 	}
 	/* the damage before it first; then the frame is opened once more */
 	if (scan_tell_damage(s, true, ret)) {
 		frame_release(&s->frame);
-		return true;
+		return 1;
 	}
 	*ret = (struct frames_result){ .item = FRAMES_FRAME, .frame = s->frame, .offset = s->offset };
 	scan_pass(s, len);
-	return true;
+	return 1;
 }
 
-/* Looks at what the window begins with, which is not at its end. True if `ret` was filled. */
-static bool scan_step(struct scan *s, struct frames_result *ret)
+/* Looks at what the window begins with, which is not at its end. 1 if `ret` was filled, 0 if not; a negative errno. */
+static int scan_step(struct scan *s, struct frames_result *ret)
 {
 	enum frame_status status;
 	size_t len = 0;
@@ -167,7 +168,7 @@ static bool scan_step(struct scan *s, struct frames_result *ret)
 	/* no magic: not even a look, zeros are many */
 	if (s->buffer[s->start] != (uint8_t)FRAME_MAGIC[0]) {
 		scan_resync(s, 1, "no frame");
-		return false;
+		return 0;
 	}
 	status = frame_peek(scan_window(s), &len);
 	if (status == FRAME_PARTIAL && !s->eof) {
@@ -179,17 +180,19 @@ static bool scan_step(struct scan *s, struct frames_result *ret)
 	/* what we cannot check shall hide nothing that we could: no frame may begin within it */
 	if (status == FRAME_NEWER && frame_find(bytes_of(s->buffer + s->start, len), 1) == len) {
 		if (scan_tell_damage(s, true, ret))
-			return true;
+			return 1;
 		*ret = (struct frames_result){ .item = FRAMES_NEWER, .offset = s->offset, .damage_bytes = len };
 		scan_pass(s, len);
-		return true;
+		return 1;
 	}
 	scan_resync(s, 1, status == FRAME_PARTIAL ? cut_off : "no frame");
-	return false;
+	return 0;
 }
 
 int scan_next(struct scan *s, struct frames_result *ret)
 {
+	int r;
+
 	frame_release(&s->frame);
 	for (;;) {
 		scan_fill(s, FRAME_HEADER_SIZE);
@@ -203,8 +206,9 @@ int scan_next(struct scan *s, struct frames_result *ret)
 				*ret = (struct frames_result){ .item = FRAMES_END, .offset = s->offset };
 			return 0;
 		}
-		if (scan_step(s, ret))
-			return 0;
+		r = scan_step(s, ret);
+		if (r != 0)
+			return MIN(r, 0);
 	}
 }
 

@@ -45,7 +45,8 @@ void scan_done(struct scan *s);
 
 /* The next item of the file, `path` left out. FRAMES_FRAME: the scan owns the frame until the next call, or until
  * scan_take(). A damaged run is told whole; zeros at the end are no damage, zeros before a frame are.
- * FRAMES_FILE_ERROR is not the end: a page that cannot be read is damage, and what follows it is read. */
+ * FRAMES_FILE_ERROR is not the end: a page that cannot be read is damage, and what follows it is read. 0, or -ENOMEM or
+ * -EIO, where a frame could not be judged: never damage. */
 int scan_next(struct scan *s, struct frames_result *ret);
 /* Hands over the frame that scan_next() returned; the caller releases it. */
 struct frame scan_take(struct scan *s);

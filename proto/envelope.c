@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "proto/key.h"
 #include "proto/strict.h"
@@ -213,7 +214,7 @@ static bool take_envelope(struct bytes b, struct bytes *ret_payload, struct byte
 int frame_open(struct bytes frame, struct frame *ret, const char **ret_why)
 {
 	struct bytes payload, signature;
-	Hallmark__V1__Batch *batch;
+	Hallmark__V1__Batch *batch = NULL;
 	struct frame f = { .size = frame.len };
 	const char *why;
 	uint8_t *copy;
@@ -231,7 +232,9 @@ int frame_open(struct bytes frame, struct frame *ret, const char **ret_why)
 	r = pae_digest(payload, f.digest);
 	if (r < 0)
 		return r;
-	batch = (Hallmark__V1__Batch *)strict_unpack(&hallmark__v1__batch__descriptor, payload, BATCH_PARTS_MAX);
+	r = strict_unpack(&hallmark__v1__batch__descriptor, payload, BATCH_PARTS_MAX, (ProtobufCMessage **)&batch);
+	if (r < 0 && r != -EBADMSG)
+		return r;
 	why = batch ? batch_wrong(batch) : "no batch";
 	copy = why ? NULL : malloc(signature.len);
 	if (!copy) {
@@ -353,7 +356,7 @@ int events_expand(const Hallmark__V1__Batch *batch, struct buf *ret)
 	/* in one piece, into memory of the announced size: no window is allocated, whatever it claims */
 	n = ZSTD_decompress(ret->data, batch->events_size, batch->events.data, batch->events.len);
 	if (n != batch->events_size)
-		return -EBADMSG;
+		return ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
 	ret->len = n;
 	return 0;
 }

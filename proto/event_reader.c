@@ -236,10 +236,9 @@ int event_reader_new(struct bytes plain, int64_t batch_time_us, struct event_rea
 	r->words.max = BATCH_EXPANDED_MAX;
 	r->pieces.max = sizeof(struct piece) * (size_t)BATCH_EXPANDED_MAX;
 	r->raw.max = RAW_MAX;
-	r->events = (Hallmark__V1__Events *)strict_unpack(&hallmark__v1__events__descriptor, plain, EVENTS_PARTS_MAX);
-	if (!r->events)
-		return -EBADMSG;
-	k = check_events(r->events);
+	k = strict_unpack(&hallmark__v1__events__descriptor, plain, EVENTS_PARTS_MAX, (ProtobufCMessage **)&r->events);
+	if (k == 0)
+		k = check_events(r->events);
 	if (k == 0)
 		k = buf_reserve(&r->words, 1); /* where there are no words, they still have a place */
 	if (k == 0)

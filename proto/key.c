@@ -53,6 +53,19 @@ struct signing_key *signing_key_free(struct signing_key *key)
 	return NULL;
 }
 
+/* Why OpenSSL refused something: -EBADMSG, or -ENOMEM, which says nothing of what was refused. Where there is no error,
+ * there was no memory for one. */
+static int refused(void)
+{
+	int r = ERR_peek_error() ? -EBADMSG : -ENOMEM;
+	unsigned long e;
+
+	while ((e = ERR_get_error()))
+		if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+			r = -ENOMEM;
+	return r;
+}
+
 static bool is_p256(const EVP_PKEY *pkey)
 {
 	char group[32];
@@ -65,14 +78,15 @@ static bool is_p256(const EVP_PKEY *pkey)
 static int point_of(const EVP_PKEY *pkey, uint8_t ret[static POINT_SIZE])
 {
 	BIGNUM *x = NULL, *y = NULL;
-	int r = -EBADMSG;
+	int r = 0;
 
 	if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_X, &x) == 1 &&
 	    EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &y) == 1 &&
 	    BN_bn2binpad(x, ret + 1, COORDINATE_SIZE) == COORDINATE_SIZE &&
 	    BN_bn2binpad(y, ret + 1 + COORDINATE_SIZE, COORDINATE_SIZE) == COORDINATE_SIZE) {
 		ret[0] = 4;
-		r = 0;
+	} else {
+		r = refused();
 	}
 	BN_free(x);
 	BN_free(y);
@@ -188,17 +202,17 @@ int signing_key_from_pem(struct bytes pem, struct signing_key **ret)
 		(void)BIO_reset(bio);
 		pkey = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
 	}
+	if (!pkey)
+		return refused();
 	ERR_clear_error();
-	if (!pkey || !is_p256(pkey))
+	if (!is_p256(pkey))
 		return -EBADMSG;
 	/* a file that somebody put together may hold the public half of another key */
 	check = EVP_PKEY_CTX_new(pkey, NULL);
 	if (!check)
 		return -ENOMEM;
-	if (EVP_PKEY_pairwise_check(check) != 1) {
-		ERR_clear_error();
-		return -EBADMSG;
-	}
+	if (EVP_PKEY_pairwise_check(check) != 1)
+		return refused();
 	return signing_key_new(TAKE_PTR(pkey), ret);
 }
 
@@ -266,10 +280,8 @@ int public_key_load(const uint8_t key[static PUBLIC_KEY_SIZE], EVP_PKEY **ret)
 
 	if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1)
 		return -ENOMEM;
-	if (EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1) {
-		ERR_clear_error();
-		return -EBADMSG;
-	}
+	if (EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		return refused();
 	*ret = pkey;
 	return 0;
 }
@@ -317,8 +329,10 @@ int public_key_from_pem(struct bytes pem, uint8_t ret[static PUBLIC_KEY_SIZE])
 	if (!bio)
 		return -ENOMEM;
 	pkey = PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
+	if (!pkey)
+		return refused();
 	ERR_clear_error();
-	if (!pkey || !is_p256(pkey))
+	if (!is_p256(pkey))
 		return -EBADMSG;
 	return compressed_point(pkey, ret);
 }

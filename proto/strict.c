@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/strict.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #include "agent/base/text.h"
 #include "proto/wire.h"
 
@@ -133,11 +136,32 @@ static bool message_ok(const ProtobufCMessageDescriptor *d, struct bytes b, size
 	return true;
 }
 
-ProtobufCMessage *strict_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_parts)
+static void *starvable_alloc(void *starved, size_t size)
 {
+	void *p = malloc(size);
+
+	*(bool *)starved |= !p;
+	return p;
+}
+
+static void starvable_free(void *starved, void *p)
+{
+	free(p);
+}
+
+int strict_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_parts,
+		  ProtobufCMessage **ret)
+{
+	bool starved = false;
+	ProtobufCAllocator allocator = { starvable_alloc, starvable_free, &starved };
 	size_t parts = max_parts + 1; /* itself */
+	ProtobufCMessage *m;
 
 	if (!message_ok(descriptor, b, &parts))
-		return NULL;
-	return protobuf_c_message_unpack(descriptor, NULL, b.len, b.data);
+		return -EBADMSG;
+	m = protobuf_c_message_unpack(descriptor, &allocator, b.len, b.data);
+	if (!m)
+		return starved ? -ENOMEM : -EBADMSG;
+	*ret = m;
+	return 0;
 }

@@ -11,9 +11,10 @@
 
 #include "agent/base/bytes.h"
 
-/* NULL for what is no such message, or not in that form, and for one with more than `max_parts` messages and
- * unknown fields in it, at any depth. Takes at most 8 times the size of `b`, and 512 bytes for each part. To be
- * freed by protobuf_c_message_free_unpacked(message, NULL). */
-ProtobufCMessage *strict_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_parts);
+/* -EBADMSG for what is no such message, or not in that form, and for one with more than `max_parts` messages and
+ * unknown fields in it, at any depth; -ENOMEM, which says nothing of the bytes. Takes at most 8 times the size of `b`, and
+ * 512 bytes for each part. To be freed by protobuf_c_message_free_unpacked(message, NULL). */
+int strict_unpack(const ProtobufCMessageDescriptor *descriptor, struct bytes b, size_t max_parts,
+		  ProtobufCMessage **ret);
 
 #endif

@@ -43,19 +43,16 @@ static bool has_unknown_fields(const Hallmark__V1__Submission *m)
 
 static int unpack(struct bytes b, Hallmark__V1__Submission **ret, const char **ret_why)
 {
-	Hallmark__V1__Submission *m;
+	int r;
 
 	if (b.len > SUBMISSION_SIZE_MAX) {
 		*ret_why = "it is larger than 256 KiB";
 		return -EBADMSG;
 	}
-	m = (Hallmark__V1__Submission *)strict_unpack(&hallmark__v1__submission__descriptor, b, SUBMISSION_PARTS_MAX);
-	if (!m) {
+	r = strict_unpack(&hallmark__v1__submission__descriptor, b, SUBMISSION_PARTS_MAX, (ProtobufCMessage **)ret);
+	if (r == -EBADMSG)
 		*ret_why = "it is no submission, or not encoded in the one way that is taken";
-		return -EBADMSG;
-	}
-	*ret = m;
-	return 0;
+	return r;
 }
 
 static const char *message_wrong(const Hallmark__V1__Submission *m)

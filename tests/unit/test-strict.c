@@ -2,17 +2,22 @@
 /* Of all ways to encode a message one is taken: what protobuf-c itself writes. */
 #include "tests/unit/test.h"
 
+#include <errno.h>
+
 #include "agent/base/macro.h"
 #include "proto/hallmark.pb-c.h"
 #include "proto/strict.h"
 
 static bool taken(const ProtobufCMessageDescriptor *d, struct bytes b, size_t max_parts)
 {
-	ProtobufCMessage *m = strict_unpack(d, b, max_parts);
+	ProtobufCMessage *m = NULL;
+	int r = strict_unpack(d, b, max_parts, &m);
 
-	if (m)
+	if (r == 0)
 		protobuf_c_message_free_unpacked(m, NULL);
-	return m;
+	else
+		assert_int_equal(r, -EBADMSG);
+	return r == 0;
 }
 
 #define POSITION &hallmark__v1__position__descriptor
