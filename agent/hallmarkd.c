@@ -266,7 +266,7 @@ static int daemon_caught_up(struct daemon *d)
 	if (r >= 0)
 		r = daemon_commit(d, COMMIT_FAREWELL);
 	if (r < 0)
-		return r;
+		return sd_event_exit(d->loop, r);
 	daemon_tell_stopped(d, "it was told to stop where there was nothing more to read");
 	if (recorder_is_blocked(d->recorder)) {
 		d->exit_code = EXIT_UNKNOWN;
