@@ -391,11 +391,10 @@ static int run_parse(const struct command *self, int argc, char **argv)
 	};
 	_cleanup_(parse_done) struct parse p = { .out = BUF_INIT(OUTPUT_MAX) };
 	_cleanup_(fclosep) FILE *file = NULL;
-	int option;
+	int option, r;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		int r = parse_option(self, &p, option);
-
+		r = parse_option(self, &p, option);
 		if (r >= 0)
 			return r;
 	}
@@ -403,8 +402,9 @@ static int run_parse(const struct command *self, int argc, char **argv)
 		log_error("one FILE at most; see hallmark parse --help");
 		return EXIT_USAGE;
 	}
-	if (load_templates(&p) < 0)
-		return EXIT_USAGE;
+	r = load_templates(&p);
+	if (r < 0)
+		return r == -ENOMEM ? EXIT_UNKNOWN : EXIT_USAGE;
 	if (optind == argc || strcmp(argv[optind], "-") == 0)
 		return parse_stream(&p, stdin, "standard input");
 	file = fopen(argv[optind], "re");
