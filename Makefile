@@ -71,8 +71,8 @@ BENCHES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
 FUZZERS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz-*.c))
 # What calls them: the corpus, or libFuzzer.
 FUZZ_MAIN = $(BUILD)/tests/fuzz/replay.o
-# Makes system calls of a program fail: see there.
-FAULTS := $(BUILD)/tests/lib/faults.so
+# Makes system calls, or allocations, of a program fail: see there.
+FAULTS := $(BUILD)/tests/lib/faults.so $(BUILD)/tests/lib/allocations.so
 # Tries the ways out of the unit's sandbox, in the machine test.
 PROBE := $(BUILD)/tests/image/probe
 
@@ -169,7 +169,8 @@ $(FUZZERS): %: %.o $(FUZZ_MAIN) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(LINK_PARTS) $(FUZZ_LINK) $^ $(LIBS) -o $@
 
-$(FAULTS): tests/lib/faults.c $(BUILD)/flags.mk
+$(BUILD)/tests/lib/faults.so: tests/lib/disk-log.h
+$(FAULTS): $(BUILD)/%.so: %.c $(BUILD)/flags.mk
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(COMPILE) -fPIC -shared $< -o $@
 
