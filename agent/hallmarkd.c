@@ -112,6 +112,8 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 	uint64_t before_us = d->last_commit_us;
 	int r = recorder_commit(d->recorder, kind);
 
+	if (r == -ESTALE)
+		return log_error_errno(r, "Somebody has deleted or cut what was recorded; the next start says how much");
 	if (r < 0)
 		return log_error_errno(r, "Cannot sign a batch");
 	d->put_off_us = 0;

@@ -526,6 +526,9 @@ static int recorder_append(struct recorder *rec)
 {
 	int r = spool_append(rec->spool, buf_bytes(&rec->frame), rec->sequence, false);
 
+	/* no waiting helps: whoever starts next reads again what is gone, and says so */
+	if (r == -ESTALE)
+		return r;
 	/* the segment was abandoned: a new one may well take it */
 	if (r < 0 && r != -ENOSPC && !rec->blocked)
 		r = spool_append(rec->spool, buf_bytes(&rec->frame), rec->sequence, false);

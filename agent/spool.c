@@ -222,6 +222,14 @@ static void spool_abandon(struct spool *s)
 	spool_drop_useless(s);
 }
 
+/* Whether what was written is still there, for those who open the spool next. */
+static bool spool_is_stale(const struct spool *s)
+{
+	struct stat st;
+
+	return s->fd >= 0 && fstat(s->fd, &st) == 0 && (st.st_nlink == 0 || (uint64_t)st.st_size < s->end);
+}
+
 static int spool_write(struct spool *s, struct bytes frame)
 {
 	int r = pwrite_all(s->fd, frame, (off_t)s->end);
@@ -249,6 +257,8 @@ int spool_append(struct spool *s, struct bytes frame, uint64_t sequence, bool re
 		return -EINVAL;
 	if (frame.len > FRAME_MAX || frame.len > s->segment_bytes - SPOOL_RESERVE)
 		return -EMSGSIZE;
+	if (spool_is_stale(s))
+		return -ESTALE;
 	if (s->fd < 0)
 		spool_drop_useless(s);
 	if (s->fd < 0 || s->end + frame.len + kept > s->size)

@@ -63,6 +63,8 @@ const struct spool_tip *spool_tip(const struct spool *s);
 /* Durable when it returns 0. `sequence` is the tip's plus 1. -ENOSPC: no room now, on the disk or below the cap;
  * try later. Another error: the segment was abandoned and nothing was made durable; sign again what was in the
  * frame (same sequence, same forerunner) and append it once more. `reserve`: may use the reserve.
+ * -ESTALE: somebody else deleted the segment that is written, or cut it short: what was durable is gone, and opening the
+ * spool anew says how much.
  * -EINVAL, -EMSGSIZE: the caller's mistake (another sequence; a frame that no segment can hold). */
 int spool_append(struct spool *s, struct bytes frame, uint64_t sequence, bool reserve);
 

@@ -83,7 +83,7 @@ def everywhere(_, origins, whens, met):
         for when in whens:
             n = 1
             while met(origin, when % n):
-                n += 1
+                n += 1 if when == "%d" else 3
 
 
 def fail_in_turn(agent, chance, origins, call, total):

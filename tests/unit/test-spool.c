@@ -371,6 +371,24 @@ TEST(a_tip_that_cannot_be_made_durable_in_place_is_carried_over)
 	}
 }
 
+TEST(a_segment_that_somebody_took_away_or_cut_is_written_no_more)
+{
+	for (int cut = 0; cut < 2; cut++) {
+		_cleanup_(bench_done) struct bench b;
+		char path[PATH_MAX + 64];
+
+		bench_init(&b);
+		assert_int_equal(bench_open(&b), 0);
+		bench_fill(&b, 2, 100);
+		(void)snprintf(path, sizeof path, "%s/%s", b.place.path, segment_file(1));
+		assert_int_equal(cut ? truncate(path, (off_t)spool_tip(b.spool)->end - 1) : unlink(path), 0);
+		assert_int_equal(bench_append(&b, 100), -ESTALE);
+		assert_int_equal(bench_append(&b, 100), -ESTALE);
+		assert_int_equal(bench_open(&b), 0);
+		assert_int_equal(b.damage.published_sequence, 2);
+	}
+}
+
 /* --- kills --------------------------------------------------------------------------------------------- */
 
 /* Runs `steps` appends in a child that is killed at its n-th call in the spool; what it was told to be durable comes
