@@ -54,6 +54,17 @@ class Recorded:
             self.published = max(self.published, int(file.seen[0].split()[2]))
 
 
+def frames_of(segment):
+    """Where its frames begin, and where the last one ends."""
+    with open(segment, "rb") as file:
+        data = file.read()
+    at, frames = 0, []
+    while data[at:at + 4] == b"HMRK":
+        frames.append(at)
+        at += 12 + int.from_bytes(data[at + 8:at + 12], "little")
+    return frames, at
+
+
 def survive(agent, state, run, total, killed=False, lossless=True):
     """Starts the agent from what is left of a run, or first has it killed where it has recovered. What was wrong: what
     the run had published has to be there unchanged, the chain whole, each line there once, and no loss claimed, where

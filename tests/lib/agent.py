@@ -158,8 +158,9 @@ class Agent:
 class Rows:
     """The events that verify() gives, one after another and never all of them in memory; then `report` and `code`."""
 
-    def __init__(self, path, arguments=()):
-        self.command = [BUILD + "/hallmark", "verify", "--format", "json", "--trust-first", *arguments, path]
+    def __init__(self, paths, arguments=()):
+        paths = [paths] if isinstance(paths, str) else paths
+        self.command = [BUILD + "/hallmark", "verify", "--format", "json", "--trust-first", *arguments, *paths]
         self.report, self.code = [], None
 
     def __iter__(self):
