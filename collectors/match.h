@@ -64,12 +64,21 @@ struct resolved {
 };
 
 /* How a message may begin: the leading literal, with some of the groups of words before it; which groups
- * those are, and the first token behind it. */
+ * those are, and the first token behind it. `near` is the literal behind a field that holds no blank and stands right
+ * behind that, or behind blanks (`near_blanks`); empty where it is not so. */
 struct lead {
 	struct bytes text;
-	uint32_t groups;
+	const uint8_t *near;
+	uint16_t near_len;
+	bool near_blanks;
+	uint8_t groups;
 	uint16_t token;
 };
+
+static inline struct bytes lead_near(const struct lead *lead)
+{
+	return bytes_of(lead->near, lead->near_len);
+}
 
 /* What `sender=` says, where it is given, and `exe=`. */
 struct writer_rule {
@@ -80,10 +89,12 @@ struct writer_rule {
 	struct template_names executables;
 };
 
-/* `tokens` is NULL for a rule for tags, which fits no message. */
+/* A rule for tags has no leads, and fits no message. Most templates are never tried on a host: of those the tokens are
+ * not kept, and made again from the text by template_read() for whoever is tried. */
 struct template
 {
-	const struct token *tokens;
+	struct bytes text;
+	const struct token *tokens; /* NULL: not there now */
 	struct meaning meaning;
 	const struct lead *leads;
 	uint8_t n_leads, n_fields, n_groups;
@@ -93,9 +104,11 @@ struct template
 };
 
 /* Reads one line of a .templates file: 1 and a template, 0 for a blank line or a comment, -EINVAL with a
- * sentence in `why` (may be NULL), -ENOMEM. `resolved` is left empty. */
+ * sentence in `why` (may be NULL), -ENOMEM. `resolved` is left empty; the tokens are the caller's to free. */
 int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
 			struct template *ret);
+/* Makes the tokens, once more, in the arena. 0 or -ENOMEM. */
+int template_read(struct arena *arena, struct template *t);
 
 /* What was chosen in an attempt and could be chosen in another way: the group, which could be absent; or the end of the
  * field that begins at `at`, of which those from `low` to `high` are left. */
@@ -106,6 +119,7 @@ struct choice {
 
 /* One attempt: the message, and what was found out about it. */
 struct attempt {
+	struct arena *arena; /* for tokens that are not there */
 	const uint8_t *data;
 	size_t len;
 	const struct token *tokens;
@@ -122,11 +136,10 @@ struct attempt {
 };
 
 /* Does the template fit the whole message, which begins with that lead? */
-bool attempt_fits(struct attempt *a, const struct template *t, const struct lead *lead, struct bytes message);
+bool attempt_fits(struct attempt *a, struct template *t, const struct lead *lead, struct bytes message);
 
-/* Whether no message can fit both. False may also mean that it cannot be told. */
-bool template_excludes(const struct template *s, const struct lead *s_lead, const struct template *t,
-		       const struct lead *t_lead);
+/* Whether no message can fit two templates that may begin like this. False may also mean that it cannot be told. */
+bool leads_exclude(const struct lead *one, const struct lead *other);
 
 /* Finds templates by program and message; see template_index.c. */
 struct template_index;

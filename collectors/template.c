@@ -30,9 +30,20 @@ int template_set_new(struct template_set **ret)
 	return 0;
 }
 
+/* Those that were made in loading. */
+static void drop_tokens(struct template_set *set, size_t from)
+{
+	for (size_t i = from; i < set->n; i++) {
+		free((void *)(uintptr_t)set->templates[i].tokens);
+		set->templates[i].tokens = NULL;
+	}
+}
+
 struct template_set *template_set_free(struct template_set *set)
 {
 	if (set) {
+		if (!set->index)
+			drop_tokens(set, 0);
 		arena_done(&set->arena);
 		free(set->templates);
 		free(set);
@@ -71,6 +82,7 @@ int template_set_add(struct template_set *set, struct bytes text, const char *or
 		if (r == 0)
 			r = template_parse_line(&set->arena, line, &place, &set->templates[set->n]);
 		if (r < 0) {
+			drop_tokens(set, before);
 			set->n = before;
 			return r;
 		}
@@ -92,13 +104,18 @@ int template_set_add_directory(struct template_set *set, const char *path, struc
 int template_set_ready(struct template_set *set)
 {
 	struct template *fitting = set->n > 0 ? reallocarray(set->templates, set->n, sizeof *fitting) : NULL;
+	int r;
 
 	if (fitting) {
 		set->templates = fitting;
 		set->cap = set->n;
 	}
 	arena_settle(&set->arena);
-	return template_index_new(&set->arena, set->templates, set->n, &set->index);
+	set->attempt.arena = &set->arena;
+	r = template_index_new(&set->arena, set->templates, set->n, &set->index);
+	if (r == 0)
+		drop_tokens(set, 0);
+	return r;
 }
 
 size_t template_set_count(const struct template_set *set)

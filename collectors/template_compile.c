@@ -106,6 +106,18 @@ static int find_ends(struct template_parser *p, struct token *field, size_t at)
 	return 0;
 }
 
+static void find_near(const struct template_parser *p, struct lead *lead)
+{
+	const struct token *k = &p->tokens[lead->token];
+
+	lead->near_blanks = k->kind == TOKEN_FIELD && k->type == TYPE_BLANKS;
+	k += lead->near_blanks;
+	if (k->kind == TOKEN_FIELD && k->type != TYPE_TEXT && k->type != TYPE_BLANKS && k[1].kind == TOKEN_LITERAL) {
+		lead->near = k[1].text;
+		lead->near_len = k[1].len;
+	}
+}
+
 /* Spells out the beginnings: each group of mere words before the first literal may be there or not. */
 static int find_leads(struct template_parser *p)
 {
@@ -133,8 +145,9 @@ static int find_leads(struct template_parser *p)
 			r = buf_append(&lead, token_literal(&p->tokens[i]));
 		/* groups are numbered from the first on, as the bits of `set` are */
 		leads[set].text = arena_keep(p->arena, buf_bytes(&lead));
-		leads[set].groups = set;
+		leads[set].groups = (uint8_t)set;
 		leads[set].token = (uint16_t)(i + (p->tokens[i].kind == TOKEN_LITERAL));
+		find_near(p, &leads[set]);
 		if (r < 0 || !leads[set].text.data)
 			return -ENOMEM;
 	}
@@ -143,7 +156,7 @@ static int find_leads(struct template_parser *p)
 	return 0;
 }
 
-int template_compile(struct template_parser *p)
+int template_find_ends(struct template_parser *p)
 {
 	int r = check_touching(p);
 
@@ -151,5 +164,12 @@ int template_compile(struct template_parser *p)
 		if (p->tokens[i].kind == TOKEN_FIELD)
 			r = find_ends(p, &p->tokens[i], i);
 	}
+	return r;
+}
+
+int template_compile(struct template_parser *p)
+{
+	int r = template_find_ends(p);
+
 	return r == 0 ? find_leads(p) : r;
 }

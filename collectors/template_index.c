@@ -144,24 +144,9 @@ static size_t mandatory_literals(const struct template *t, uint32_t entry, struc
 	return n;
 }
 
-/* The literal behind a lead and a field that holds no blank (or blanks and such a field); NULL if it is not
- * so. */
-static const struct token *near_literal(const struct template *t, uint32_t lead)
-{
-	const struct token *k = t->tokens + t->leads[lead].token;
-
-	if (k->kind == TOKEN_FIELD && k->type == TYPE_BLANKS)
-		k++;
-	if (k->kind != TOKEN_FIELD || k->type == TYPE_TEXT || k->type == TYPE_BLANKS)
-		return NULL;
-	return k[1].kind == TOKEN_LITERAL ? k + 1 : NULL;
-}
-
 static bool is_near(const struct template_index *ti, const struct candidate *c, struct bytes literal)
 {
-	const struct token *near = near_literal(&ti->templates[c->entry.number], c->entry.lead);
-
-	return near && near->text == literal.data;
+	return ti->templates[c->entry.number].leads[c->entry.lead].near == literal.data;
 }
 
 /* Gives each entry of a crowded place its anchor. */
@@ -382,7 +367,7 @@ static int index_for(struct template_index *ti, struct bytes tag, bool prefix, s
 	ix->templates = kept;
 	ix->n_templates = n;
 	for (size_t i = 0; i < n; i++) {
-		if (!ti->templates[numbers[i]].tokens)
+		if (!ti->templates[numbers[i]].leads)
 			ix->rule = &ti->templates[numbers[i]];
 	}
 	r = index_build(ti, ix);
@@ -599,7 +584,6 @@ static const struct lead *lead_of(const struct template_index *ti, const struct 
 static void add_rivals(const struct template_index *ti, const struct index *ix, const struct entry *e, bool all,
 		       struct rivals *ret)
 {
-	const struct template *t = &ti->templates[e->number];
 	struct bytes lead = lead_of(ti, e)->text;
 
 	for (size_t i = 0; i < ix->n_entries && ret->n < RIVALS_UNKNOWN; i++) {
@@ -609,7 +593,7 @@ static void add_rivals(const struct template_index *ti, const struct index *ix, 
 
 		if (!all && (longer.len < lead.len || (longer.len == lead.len && r->number >= e->number)))
 			continue;
-		if (template_excludes(t, lead_of(ti, e), &ti->templates[r->number], lead_of(ti, r)))
+		if (leads_exclude(lead_of(ti, e), lead_of(ti, r)))
 			continue;
 		for (size_t k = 0; k < ret->n && !noted; k++)
 			noted = bytes_starts(longer, ret->leads[k]);
@@ -671,7 +655,7 @@ static struct guess *guesses_for(struct template_index *ti, const struct index *
 static bool guess_is_right(const struct template_index *ti, const struct guess *g, const struct index *ix,
 			   struct bytes message, struct attempt *a)
 {
-	const struct template *t;
+	struct template *t;
 
 	if (!g->entry || g->ix != ix)
 		return false;

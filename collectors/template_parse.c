@@ -393,7 +393,7 @@ static int keep_writers(struct template_parser *p)
 
 /* --- a whole line ------------------------------------------------------------------------- */
 
-static int finish(struct template_parser *p)
+static int finish(struct template_parser *p, struct bytes text)
 {
 	struct event_constant *facts = arena_alloc(p->arena, p->n_facts * sizeof *facts + 1);
 	struct token *tokens;
@@ -401,14 +401,39 @@ static int finish(struct template_parser *p)
 
 	if (r < 0)
 		return r;
-	tokens = arena_alloc(p->arena, p->n * sizeof *tokens);
-	if (!tokens || !facts)
+	p->t->text = arena_keep(p->arena, text);
+	tokens = calloc(p->n, sizeof *tokens);
+	if (!tokens || !facts || !p->t->text.data) {
+		free(tokens);
 		return -ENOMEM;
+	}
 	memcpy(tokens, p->tokens, p->n * sizeof *tokens);
 	memcpy(facts, p->facts, p->n_facts * sizeof *facts);
 	p->t->tokens = tokens;
 	p->t->meaning.constants = facts;
 	p->t->meaning.n_constants = p->n_facts;
+	return 0;
+}
+
+int template_read(struct arena *arena, struct template *t)
+{
+	struct template again = { .meaning = t->meaning };
+	struct data_place nowhere = { .origin = "" };
+	struct template_parser p = { .arena = arena, .place = &nowhere, .t = &again, .n_facts = t->meaning.n_constants };
+	struct token *tokens;
+	int r;
+
+	if (p.n_facts > 0)
+		memcpy(p.facts, t->meaning.constants, p.n_facts * sizeof *p.facts);
+	r = parse_text(&p, t->text);
+	if (r == 0)
+		r = template_find_ends(&p);
+	arena_settle(arena);
+	tokens = r == 0 ? arena_alloc(arena, p.n * sizeof *tokens) : NULL;
+	if (!tokens)
+		return -ENOMEM; /* it was read before: nothing else can be wrong with it */
+	memcpy(tokens, p.tokens, p.n * sizeof *tokens);
+	t->tokens = tokens;
 	return 0;
 }
 
@@ -454,7 +479,7 @@ int template_parse_line(struct arena *arena, struct bytes line, const struct dat
 	if (r == 0)
 		r = keep_writers(&p);
 	if (r == 0 && !is_rule)
-		r = finish(&p);
+		r = finish(&p, data_trim(rest));
 	if (r < 0)
 		return r;
 	*ret = t;

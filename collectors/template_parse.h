@@ -28,5 +28,7 @@ struct template_parser {
 
 /* Where each field can end, and how a message may begin; or what no message could match. */
 int template_compile(struct template_parser *p);
+/* The first half of that. */
+int template_find_ends(struct template_parser *p);
 
 #endif

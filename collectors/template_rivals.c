@@ -23,19 +23,17 @@ static struct bytes split(struct bytes text, struct bytes *ret_behind)
 }
 
 /* From byte `at` on, which is in the leading literal or at its end. */
-static struct outlook look(const struct template *t, const struct lead *lead, size_t at)
+static struct outlook look(const struct lead *lead, size_t at)
 {
-	const struct token *k = t->tokens + lead->token;
-	struct bytes rest = bytes_from(lead->text, at);
+	struct bytes rest = bytes_from(lead->text, at), near = lead_near(lead);
 	struct outlook o = { .whole = true };
 
 	o.before = split(rest, &o.behind);
 	o.blank = o.before.len < rest.len;
-	if (!o.blank && k->kind == TOKEN_FIELD && !field_type_holds(k->type, ' ') && k->type != TYPE_TEXT &&
-	    k[1].kind == TOKEN_LITERAL) {
+	if (!o.blank && !lead->near_blanks) {
 		o.whole = false;
-		o.before = split(token_literal(&k[1]), &o.behind);
-		o.blank = o.before.len < k[1].len;
+		o.before = split(near, &o.behind);
+		o.blank = o.before.len < near.len;
 	}
 	return o;
 }
@@ -53,16 +51,15 @@ static bool same_beginning(struct bytes a, struct bytes b)
 	return bytes_same(a.data, b.data, MIN(a.len, b.len));
 }
 
-bool template_excludes(const struct template *s, const struct lead *s_lead, const struct template *t,
-		       const struct lead *t_lead)
+bool leads_exclude(const struct lead *one, const struct lead *other)
 {
-	size_t at = MIN(s_lead->text.len, t_lead->text.len);
+	size_t at = MIN(one->text.len, other->text.len);
 	struct outlook a, b;
 
-	if (!same_beginning(s_lead->text, t_lead->text))
+	if (!same_beginning(one->text, other->text))
 		return true;
-	a = look(s, s_lead, at);
-	b = look(t, t_lead, at);
+	a = look(one, at);
+	b = look(other, at);
 	if (!a.blank || !b.blank)
 		return false;
 	if ((a.whole && a.before.len < b.before.len) || (b.whole && b.before.len < a.before.len))
