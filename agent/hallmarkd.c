@@ -26,7 +26,6 @@
 
 #define READ_BUDGET (256u * 1024)              /* bytes of one source before the next one's turn */
 #define RETRY_US (UINT64_C(1) * 1000000)       /* until the spool is tried again */
-#define QUIET_US (UINT64_C(1) * 1000000)       /* between commits: what they took is given back */
 #define TELL_US (UINT64_C(1) * 1000000)        /* from one writing of the status to the next */
 #define STOP_LIMIT_US (UINT64_C(5) * 1000000)  /* for what the sources still hold when we are told to stop */
 
@@ -50,7 +49,6 @@ struct daemon {
 	uint64_t last_commit_us; /* CLOCK_BOOTTIME */
 	uint64_t told_us;        /* the same: when the status was written */
 	uint64_t put_off_us;     /* until when a commit waits for lines that are held; 0: none are */
-	bool grown;              /* it has just started, batches were full or are rare: there is memory to give back */
 	int opening_failed;             /* negative errno of the first try, 0: none failed */
 	uint64_t opening_failed_us;     /* CLOCK_BOOTTIME */
 	int exit_code;
@@ -84,6 +82,26 @@ static void daemon_say_status(struct daemon *d)
 	teller_notify(&d->teller);
 }
 
+static bool daemon_anything_readable(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->sources.n; i++)
+		if (d->readable[i])
+			return true;
+	return false;
+}
+
+/* What batches took, unless there is another one to be made: nobody knows when that will be. */
+static void daemon_give_back_memory(struct daemon *d)
+{
+	if (!d->intake || !d->recorder || event_writer_count(intake_writer(d->intake)) > 0 || intake_due_us(d->intake) > 0 ||
+	    daemon_anything_readable(d))
+		return;
+	recorder_trim(d->recorder);
+	event_writer_trim(intake_writer(d->intake));
+	/* what is free lies between what is not, and would stay for good */
+	(void)malloc_trim(0);
+}
+
 /* For `hallmark status`: soon, but not with each commit either. */
 static int daemon_tell(struct daemon *d)
 {
@@ -94,6 +112,7 @@ static int daemon_tell(struct daemon *d)
 	d->told_us = now_us;
 	daemon_look(d);
 	teller_write(&d->teller);
+	daemon_give_back_memory(d);
 	return 0;
 }
 
@@ -109,7 +128,6 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 {
 	uint64_t batches = recorder_totals(d->recorder)->batches;
 	bool was_blocked = recorder_is_blocked(d->recorder);
-	uint64_t before_us = d->last_commit_us;
 	int r = recorder_commit(d->recorder, kind);
 
 	if (r == -ESTALE)
@@ -134,9 +152,6 @@ static int daemon_commit(struct daemon *d, enum commit_kind kind)
 		log_notice("The spool can be written again");
 	if (was_blocked || kind == COMMIT_CHECKPOINT)
 		daemon_say_status(d);
-	/* nobody knows when the next batch will want that memory again */
-	if (d->last_commit_us - before_us > QUIET_US)
-		d->grown = true;
 	r = daemon_tell(d);
 	return r < 0 ? r : timer_at(d->checkpoint, d->last_commit_us + d->config.checkpoint_us);
 }
@@ -175,14 +190,6 @@ static bool daemon_say_trouble(struct daemon *d, size_t i)
 	return true;
 }
 
-static bool daemon_anything_readable(const struct daemon *d)
-{
-	for (size_t i = 0; i < d->sources.n; i++)
-		if (d->readable[i])
-			return true;
-	return false;
-}
-
 /* Before anything is read that came after it. Where there is no room for it now it is said in the next turn. */
 static int daemon_say_clock_step(struct daemon *d)
 {
@@ -214,7 +221,6 @@ static int daemon_read(struct daemon *d)
 			return log_error_errno(r, "Cannot read %s", c->name);
 		d->behind[i] = true;
 		if (r == COLLECTOR_FULL) {
-			d->grown = true;
 			r = daemon_commit(d, COMMIT_EVENTS);
 			if (r < 0)
 				return r;
@@ -229,17 +235,6 @@ static int daemon_read(struct daemon *d)
 		}
 	}
 	return 0;
-}
-
-static void daemon_trim(struct daemon *d)
-{
-	if (!d->grown || event_writer_count(intake_writer(d->intake)) > 0 || intake_due_us(d->intake) > 0)
-		return;
-	d->grown = false;
-	recorder_trim(d->recorder);
-	event_writer_trim(intake_writer(d->intake));
-	/* what is free lies between what is not, and would stay for good */
-	(void)malloc_trim(0);
 }
 
 static void daemon_print_summary(const struct daemon *d)
@@ -296,7 +291,6 @@ static int on_pump(sd_event_source *source, void *userdata)
 		return d->until_caught_up ? daemon_caught_up(d) : 0;
 	if (daemon_anything_readable(d))
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	daemon_trim(d);
 	return d->until_caught_up ? daemon_caught_up(d) : 0;
 }
 
@@ -341,8 +335,6 @@ static int on_pace(sd_event_source *source, uint64_t usec, void *userdata)
 		return r < 0 ? sd_event_exit(d->loop, r) : 0;
 	}
 	r = daemon_commit_paced(d);
-	if (r >= 0)
-		daemon_trim(d);
 	return r < 0 ? sd_event_exit(d->loop, r) : 0;
 }
 
@@ -563,7 +555,6 @@ static int daemon_load_templates(struct daemon *d)
 		r = interpreter_ready(d->interpreter);
 	if (r < 0)
 		return log_error_errno(r, "Cannot load the templates");
-	d->grown = true;
 	(void)buf_byte(&trouble, '\0');
 	teller_templates(&d->teller, template_set_count(interpreter_templates(d->interpreter)), (const char *)trouble.data);
 	if (template_set_count(interpreter_templates(d->interpreter)) == 0)
