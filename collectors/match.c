@@ -230,7 +230,7 @@ static bool fits(struct attempt *a, const struct token *t, size_t at)
 
 bool attempt_fits(struct attempt *a, struct template *t, const struct lead *lead, struct bytes message)
 {
-	if (!t->tokens && template_read(a->arena, t) < 0)
+	if (!t->tokens && template_read(a->arena, a->texts, t) < 0)
 		return false;
 	a->data = message.data;
 	a->len = message.len;

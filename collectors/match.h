@@ -10,6 +10,7 @@
 #include "collectors/data_line.h"
 #include "collectors/field_type.h"
 #include "collectors/template.h"
+#include "collectors/template_texts.h"
 
 #define TOKENS_MAX 96u
 #define GROUPS_MAX 8u /* so that a template has at most 256 wordings */
@@ -93,10 +94,11 @@ struct writer_rule {
  * not kept, and made again from the text by template_read() for whoever is tried. */
 struct template
 {
-	struct bytes text;
+	size_t text; /* where it stands in the texts */
 	const struct token *tokens; /* NULL: not there now */
 	struct meaning meaning;
 	const struct lead *leads;
+	uint16_t text_len;
 	uint8_t n_leads, n_fields, n_groups;
 	struct template_names programs; /* a trailing "*" belongs to the tag */
 	const struct writer_rule *writers;
@@ -105,10 +107,10 @@ struct template
 
 /* Reads one line of a .templates file: 1 and a template, 0 for a blank line or a comment, -EINVAL with a
  * sentence in `why` (may be NULL), -ENOMEM. `resolved` is left empty; the tokens are the caller's to free. */
-int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
-			struct template *ret);
+int template_parse_line(struct arena *arena, struct template_texts *texts, struct bytes line,
+			const struct data_place *place, struct template *ret);
 /* Makes the tokens, once more, in the arena. 0 or -ENOMEM. */
-int template_read(struct arena *arena, struct template *t);
+int template_read(struct arena *arena, const struct template_texts *texts, struct template *t);
 
 /* What was chosen in an attempt and could be chosen in another way: the group, which could be absent; or the end of the
  * field that begins at `at`, of which those from `low` to `high` are left. */
@@ -119,7 +121,8 @@ struct choice {
 
 /* One attempt: the message, and what was found out about it. */
 struct attempt {
-	struct arena *arena; /* for tokens that are not there */
+	struct arena *arena; /* for tokens that are not there, and what they are made of */
+	const struct template_texts *texts;
 	const uint8_t *data;
 	size_t len;
 	const struct token *tokens;

@@ -110,6 +110,12 @@ int redactor_add_directory(struct redactor *red, const char *path, struct buf *r
 
 int redactor_ready(struct redactor *red)
 {
+	struct redact_rule *fitting = red->n > 0 ? reallocarray(red->rules, red->n, sizeof *fitting) : NULL;
+
+	if (fitting) {
+		red->rules = fitting;
+		red->cap = red->n;
+	}
 	arena_settle(&red->arena);
 	return redact_finder_init(&red->finder, &red->arena, red->rules, red->n);
 }

@@ -13,6 +13,7 @@
 
 struct template_set {
 	struct arena arena;
+	struct template_texts texts;
 	struct template *templates;
 	size_t n, cap;
 	struct template_index *index;
@@ -26,6 +27,7 @@ int template_set_new(struct template_set **ret)
 
 	if (!set)
 		return -ENOMEM;
+	set->texts = (struct template_texts)TEMPLATE_TEXTS_INIT;
 	*ret = set;
 	return 0;
 }
@@ -45,6 +47,7 @@ struct template_set *template_set_free(struct template_set *set)
 		if (!set->index)
 			drop_tokens(set, 0);
 		arena_done(&set->arena);
+		texts_done(&set->texts);
 		free(set->templates);
 		free(set);
 	}
@@ -80,7 +83,7 @@ int template_set_add(struct template_set *set, struct bytes text, const char *or
 		place.line++;
 		r = set_room(set);
 		if (r == 0)
-			r = template_parse_line(&set->arena, line, &place, &set->templates[set->n]);
+			r = template_parse_line(&set->arena, &set->texts, line, &place, &set->templates[set->n]);
 		if (r < 0) {
 			drop_tokens(set, before);
 			set->n = before;
@@ -112,7 +115,10 @@ int template_set_ready(struct template_set *set)
 	}
 	arena_settle(&set->arena);
 	set->attempt.arena = &set->arena;
-	r = template_index_new(&set->arena, set->templates, set->n, &set->index);
+	set->attempt.texts = &set->texts;
+	r = texts_pack(&set->texts);
+	if (r == 0)
+		r = template_index_new(&set->arena, set->templates, set->n, &set->index);
 	if (r == 0)
 		drop_tokens(set, 0);
 	return r;

@@ -43,8 +43,10 @@ struct entry {
 #define RIVALS_MAX 8u
 #define RIVALS_UNKNOWN (RIVALS_MAX + 1)
 struct rivals {
+	struct rivals *next;
+	const struct entry *entry; /* whose they are */
 	uint32_t n; /* RIVALS_UNKNOWN: there is no telling by the beginning */
-	struct bytes leads[RIVALS_MAX];
+	struct bytes leads[];
 };
 
 /* All templates of one tag. */
@@ -64,8 +66,7 @@ struct index {
 	uint64_t *filter;
 	uint32_t gram_mask;
 	size_t gram_len;
-	/* of each of these entries, and then of those for any program; found out when first needed */
-	struct rivals **rivals;
+	struct rivals *rivals; /* of entries that were guessed, of these and of those for any program */
 };
 
 struct tag {
@@ -580,13 +581,14 @@ static const struct lead *lead_of(const struct template_index *ti, const struct 
 	return &ti->templates[e->number].leads[e->lead];
 }
 
-/* Notes what has to be excluded of the entries that come before `e`: all of `ix`, if `e` is not one of them. */
-static void add_rivals(const struct template_index *ti, const struct index *ix, const struct entry *e, bool all,
-		       struct rivals *ret)
+/* Notes what has to be excluded of the entries that come before `e`: all of `ix`, if `e` is not one of them. How many
+ * that are now, or RIVALS_UNKNOWN. */
+static uint32_t add_rivals(const struct template_index *ti, const struct index *ix, const struct entry *e, bool all,
+			   struct bytes *leads, uint32_t n)
 {
 	struct bytes lead = lead_of(ti, e)->text;
 
-	for (size_t i = 0; i < ix->n_entries && ret->n < RIVALS_UNKNOWN; i++) {
+	for (size_t i = 0; i < ix->n_entries && n < RIVALS_UNKNOWN; i++) {
 		const struct entry *r = &ix->entries[i];
 		struct bytes longer = lead_of(ti, r)->text;
 		bool noted = false;
@@ -595,35 +597,40 @@ static void add_rivals(const struct template_index *ti, const struct index *ix, 
 			continue;
 		if (leads_exclude(lead_of(ti, e), lead_of(ti, r)))
 			continue;
-		for (size_t k = 0; k < ret->n && !noted; k++)
-			noted = bytes_starts(longer, ret->leads[k]);
+		for (size_t k = 0; k < n && !noted; k++)
+			noted = bytes_starts(longer, leads[k]);
 		if (noted)
 			continue;
-		if (longer.len <= lead.len || ret->n == RIVALS_MAX)
-			ret->n = RIVALS_UNKNOWN;
+		if (longer.len <= lead.len || n == RIVALS_MAX)
+			n = RIVALS_UNKNOWN;
 		else
-			ret->leads[ret->n++] = longer;
+			leads[n++] = longer;
 	}
+	return n;
 }
 
 /* NULL for no memory. */
 static const struct rivals *rivals_of(const struct template_index *ti, struct index *ix, const struct entry *e,
 				      bool named)
 {
-	size_t place = named ? (size_t)(e - ix->entries) : ix->n_entries + (size_t)(e - ti->any->entries);
-	struct rivals *rivals;
+	struct bytes leads[RIVALS_MAX];
+	struct rivals *rivals = ix->rivals;
+	uint32_t n;
 
-	if (!ix->rivals)
-		ix->rivals = arena_alloc(ti->arena, (ix->n_entries + ti->any->n_entries) * sizeof *ix->rivals);
-	if (!ix->rivals || ix->rivals[place])
-		return ix->rivals ? ix->rivals[place] : NULL;
-	rivals = arena_alloc(ti->arena, sizeof *rivals);
+	while (rivals && rivals->entry != e)
+		rivals = rivals->next;
+	if (rivals)
+		return rivals;
+	n = add_rivals(ti, ix, e, !named, leads, 0);
+	if (!named)
+		n = add_rivals(ti, ti->any, e, false, leads, n);
+	rivals = arena_alloc(ti->arena, sizeof *rivals + (n < RIVALS_UNKNOWN ? n * sizeof *leads : 0));
 	if (!rivals)
 		return NULL;
-	add_rivals(ti, ix, e, !named, rivals);
-	if (!named)
-		add_rivals(ti, ti->any, e, false, rivals);
-	ix->rivals[place] = rivals;
+	*rivals = (struct rivals){ ix->rivals, e, n };
+	if (n > 0 && n < RIVALS_UNKNOWN)
+		memcpy(rivals->leads, leads, n * sizeof *leads);
+	ix->rivals = rivals;
 	return rivals;
 }
 

@@ -355,8 +355,9 @@ static int parse_sender_field(struct template_parser *p, struct bytes word)
 static int parse_sender(struct template_parser *p)
 {
 	struct writer_rule *rule = &p->writers;
+	_cleanup_(freep) struct bytes *accounts = NULL;
 	struct template_names names;
-	struct bytes *accounts;
+	struct bytes kept;
 	int r;
 
 	if (!p->sender.data)
@@ -364,11 +365,10 @@ static int parse_sender(struct template_parser *p)
 	r = parse_names(p, p->sender, "a name is missing in sender=", &names);
 	if (r < 0)
 		return r;
-	accounts = arena_alloc(p->arena, names.n * sizeof *accounts);
+	accounts = calloc(names.n, sizeof *accounts);
 	if (!accounts)
 		return -ENOMEM;
 	rule->given = true;
-	rule->accounts.names = accounts;
 	for (size_t i = 0; r == 0 && i < names.n; i++) {
 		if (bytes_eq(names.names[i], LIT("any")))
 			rule->any = true;
@@ -379,7 +379,9 @@ static int parse_sender(struct template_parser *p)
 		else
 			accounts[rule->accounts.n++] = names.names[i];
 	}
-	return r;
+	kept = arena_keep(p->arena, bytes_of(accounts, rule->accounts.n * sizeof *accounts));
+	rule->accounts.names = (const struct bytes *)(const void *)kept.data;
+	return r == 0 && !kept.data ? -ENOMEM : r;
 }
 
 /* Few templates have rules of their own, and those mostly the same. */
@@ -401,9 +403,12 @@ static int finish(struct template_parser *p, struct bytes text)
 
 	if (r < 0)
 		return r;
-	p->t->text = arena_keep(p->arena, text);
+	r = texts_add(p->texts, text, &p->t->text);
+	if (r < 0)
+		return r;
+	p->t->text_len = (uint16_t)text.len;
 	tokens = calloc(p->n, sizeof *tokens);
-	if (!tokens || !facts || !p->t->text.data) {
+	if (!tokens || !facts) {
 		free(tokens);
 		return -ENOMEM;
 	}
@@ -415,8 +420,9 @@ static int finish(struct template_parser *p, struct bytes text)
 	return 0;
 }
 
-int template_read(struct arena *arena, struct template *t)
+int template_read(struct arena *arena, const struct template_texts *texts, struct template *t)
 {
+	_cleanup_(buf_done) struct buf all = BUF_INIT(TEXTS_MAX);
 	struct template again = { .meaning = t->meaning };
 	struct data_place nowhere = { .origin = "" };
 	struct template_parser p = { .arena = arena, .place = &nowhere, .t = &again, .n_facts = t->meaning.n_constants };
@@ -425,7 +431,9 @@ int template_read(struct arena *arena, struct template *t)
 
 	if (p.n_facts > 0)
 		memcpy(p.facts, t->meaning.constants, p.n_facts * sizeof *p.facts);
-	r = parse_text(&p, t->text);
+	r = texts_read(texts, &all);
+	if (r == 0)
+		r = parse_text(&p, bytes_of(all.data + t->text, t->text_len));
 	if (r == 0)
 		r = template_find_ends(&p);
 	arena_settle(arena);
@@ -449,11 +457,11 @@ static bool is_rule_for_tags(struct bytes meaning)
 	return true;
 }
 
-int template_parse_line(struct arena *arena, struct bytes line, const struct data_place *place,
-			struct template *ret)
+int template_parse_line(struct arena *arena, struct template_texts *texts, struct bytes line,
+			const struct data_place *place, struct template *ret)
 {
 	struct template t = { 0 };
-	struct template_parser p = { .arena = arena, .place = place, .t = &t };
+	struct template_parser p = { .arena = arena, .texts = texts, .place = place, .t = &t };
 	struct bytes rest = data_trim(line), programs, meaning;
 	bool is_rule;
 	int r;

@@ -12,6 +12,7 @@
 
 struct template_parser {
 	struct arena *arena;
+	struct template_texts *texts;
 	const struct data_place *place;
 	struct template *t;
 	struct token tokens[TOKENS_MAX];

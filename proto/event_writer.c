@@ -84,8 +84,6 @@ int event_writer_new(struct event_writer **ret)
 	w->templates.max = BATCH_EXPANDED_MAX;
 	for (size_t i = 0; i < STREAM_MAX; i++)
 		w->streams[i].max = BATCH_EXPANDED_MAX;
-	for (size_t i = 0; i < EVENT_FIELD_IDS_MAX; i++)
-		w->columns[i].lengths.max = w->columns[i].values.max = BATCH_EXPANDED_MAX;
 	event_writer_reset(w);
 	*ret = w;
 	return 0;
@@ -122,6 +120,8 @@ void event_writer_trim(struct event_writer *w)
 	origins_done(&w->origins);
 	buf_done(&w->templates);
 	for (size_t i = 0; i < EVENT_FIELD_IDS_MAX; i++) {
+		if (!w->columns[i].lengths.data)
+			continue;
 		buf_done(&w->columns[i].lengths);
 		buf_done(&w->columns[i].values);
 	}
@@ -343,6 +343,8 @@ static inline int reserve_values(struct column *c, size_t n, size_t len)
 
 	if (c->lengths.cap - c->lengths.len >= n * WIRE_VARINT_MAX && c->values.cap - c->values.len >= len)
 		return 0;
+	/* the first time; what nobody uses is not even touched */
+	c->lengths.max = c->values.max = BATCH_EXPANDED_MAX;
 	r = buf_reserve(&c->lengths, n * WIRE_VARINT_MAX);
 	return r < 0 ? r : buf_reserve(&c->values, len);
 }

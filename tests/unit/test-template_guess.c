@@ -151,6 +151,7 @@ TEST(a_message_like_the_last_one_costs_less)
 static bool excludes(const char *one, const char *other)
 {
 	struct arena arena = { 0 };
+	struct template_texts text = TEMPLATE_TEXTS_INIT;
 	struct data_place place = { .origin = "test" };
 	struct template t[2] = { 0 };
 	const char *texts[] = { one, other };
@@ -160,12 +161,13 @@ static bool excludes(const char *one, const char *other)
 		_cleanup_(buf_done) struct buf line = BUF_INIT(4096);
 
 		assert_int_equal(buf_printf(&line, "p | log | %s", texts[i]), 0);
-		assert_int_equal(template_parse_line(&arena, buf_bytes(&line), &place, &t[i]), 1);
+		assert_int_equal(template_parse_line(&arena, &text, buf_bytes(&line), &place, &t[i]), 1);
 	}
 	answer = leads_exclude(t[0].leads, t[1].leads);
 	assert_int_equal(answer, leads_exclude(t[1].leads, t[0].leads));
 	for (size_t i = 0; i < 2; i++)
 		free((void *)(uintptr_t)t[i].tokens);
+	texts_done(&text);
 	arena_done(&arena);
 	return answer;
 }
