@@ -319,8 +319,8 @@ static int seek_all(struct row *row)
 /* ---- the next file of the row ----------------------------------------------------------------------- */
 
 /* The first sibling that is newer than all parts: the one behind the last part. Where that is no longer
- * in the directory, the first that was changed after it was. */
-static size_t newer_than_parts(struct row *row, const struct siblings *s)
+ * in the directory, the first that was changed after it was: `known` is false. */
+static size_t newer_than_parts(struct row *row, const struct siblings *s, bool *ret_known)
 {
 	const struct part *last = row->n > 0 ? row->parts[row->n - 1] : NULL;
 	int64_t then_us = (last ? last->seen_us : row->anchor_us) - COARSE_US;
@@ -328,6 +328,7 @@ static size_t newer_than_parts(struct row *row, const struct siblings *s)
 	struct stat st;
 	size_t i;
 
+	*ret_known = true;
 	for (i = 0; last && i < s->n; i++)
 		if (file_id_eq(s->list[i].id, last->id))
 			return i + 1;
@@ -344,6 +345,7 @@ static size_t newer_than_parts(struct row *row, const struct siblings *s)
 		if (fstat(last->file.fd, &st) >= 0)
 			then_us = stat_mtime_us(&st);
 	}
+	*ret_known = false;
 	for (i = 0; i < s->n; i++) {
 		const struct sibling *one = &s->list[i];
 		/* gzip(1) keeps whole seconds: it may have been any time within that second */
@@ -478,11 +480,24 @@ static int part_append(struct row *row, const struct sibling *one, struct opened
 	return 1;
 }
 
+/* The last part was rotated away so often that it was deleted, and an older file than the one at the path comes next:
+ * those that stood between them may have been deleted too. */
+static void next_is_not_known(struct part *last)
+{
+	struct stat st;
+
+	if (last->state != PART_OPEN || fstat(last->file.fd, &st) < 0 || st.st_nlink > 0)
+		return;
+	last->losses |= 1u << LOSS_ROTATED_AWAY;
+	last->whole = true; /* so it is said before what comes next is read */
+}
+
 /* Adds the next file to the row. 1: done, there may be more; 0: there is none, or not now. */
 static int append_newer(struct row *row)
 {
 	_cleanup_(siblings_done) struct siblings s = SIBLINGS_INIT;
 	_cleanup_(opened_done) struct opened file = OPENED_INIT;
+	bool known;
 	size_t i;
 	int r;
 
@@ -491,11 +506,13 @@ static int append_newer(struct row *row)
 		row->recheck |= r > 0;
 		return r < 0 ? r : 0;
 	}
-	for (i = newer_than_parts(row, &s); i < s.n && part_listed(row, s.list[i].id); i++)
+	for (i = newer_than_parts(row, &s, &known); i < s.n && part_listed(row, s.list[i].id); i++)
 		;
 	if (i >= s.n)
 		return 0;
 	r = open_newer(row, &s, &s.list[i], &file);
+	if (r >= 0 && !known && s.list[i].name && row->n > 0)
+		next_is_not_known(row->parts[row->n - 1]);
 	return r < 0 ? open_failed(row, &s.list[i], r) : part_append(row, &s.list[i], &file);
 }
 

@@ -145,6 +145,40 @@ TEST(several_rotations_between_two_looks_are_read_in_order)
 	assert_got("one|two|three|four|five|");
 }
 
+TEST(where_the_file_that_was_read_is_deleted_those_behind_it_may_be_lost_too)
+{
+	host();
+	append(path, "one\n");
+	start(0);
+	pump(false);
+	append(path, "two\n");
+	move(path, at(".1"));
+	(void)usleep(20000); /* the file system's clock ticks */
+	append(path, "lost\n");
+	assert_int_equal(unlink(at(".1")), 0);
+	move(path, at(".1"));
+	append(path, "three\n");
+	move(at(".1"), at(".2"));
+	move(path, at(".1"));
+	assert_int_equal(unlink(at(".2")), 0);
+	append(path, "four\n");
+	pump(false);
+	assert_got("one|two|<rotated_away>three|four|");
+}
+
+TEST(a_deleted_file_with_none_but_the_log_after_it_is_no_loss)
+{
+	host();
+	append(path, "one\n");
+	start(0);
+	pump(false);
+	append(path, "two\n");
+	assert_int_equal(unlink(path), 0);
+	append(path, "three\n");
+	pump(false);
+	assert_got("one|two|three|");
+}
+
 TEST(a_file_that_is_compressed_at_once_is_read_from_the_descriptor)
 {
 	for (int zstd = 0; zstd < 2; zstd++) {
