@@ -23,7 +23,7 @@ from numbered import judge  # noqa: E402
 MINUTES = float(os.environ.get("HALLMARK_TEST_MINUTES") or 0)
 SEED = os.environ.get("HALLMARK_TEST_SEED")
 # Each program's part of the minutes.
-SHARES = {"10-kill.t": 30, "20-journal.t": 10, "30-power-cut.t": 20, "40-calls.t": 10, "50-memory.t": 10, "60-clock.t": 3, "80-restored.t": 5, "90-tampered.t": 7}
+SHARES = {"10-kill.t": 30, "20-journal.t": 10, "30-power-cut.t": 20, "40-calls.t": 10, "50-memory.t": 10, "60-clock.t": 3, "70-flood.t": 5, "80-restored.t": 5, "90-tampered.t": 7}
 FAULTS = BUILD + "/tests/lib/faults.so"
 
 
