@@ -16,7 +16,8 @@
 #                       as JSON lines (six minutes; ROWS='catch-up verify' measures only those; LINES=1000000 ROUNDS=3;
 #                       SYSLOG_NG=PROGRAM and FLUENT_BIT=PROGRAM are measured too)
 #   make profile        counts the instructions of a line, by function (LINES=20000)
-#   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names
+#   make fuzz           fuzzes every parser of foreign bytes for SECONDS=60 each, or the one that FUZZ=NAME names, and
+#                       adds that to tests/fuzz/LOG.md
 #   make clean          removes build/, and leaves run/, which is yours
 #
 # Variables, for the command line or the environment; none is ever added to:
@@ -216,8 +217,8 @@ profile:
 	@$(MAKE) --no-print-directory $(PARALLEL) all
 	@HALLMARK_BUILD=$(BUILD) tests/bench/profile $(LINES)
 
-# With libFuzzer, which clang brings. What it finds that reaches new code is kept under build/fuzz/corpus/, and what
-# breaks a promise as build/fuzz/NAME-crash-…: `build/check/sanitize/tests/fuzz/fuzz-NAME FILE` shows it again.
+# With libFuzzer, which clang brings; see tests/fuzz/run. `build/check/sanitize/tests/fuzz/fuzz-NAME FILE` shows again
+# what broke a promise.
 SECONDS ?= 60
 FUZZ ?= $(patsubst tests/fuzz/fuzz-%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 
@@ -225,10 +226,7 @@ fuzz:
 	@$(MAKE) --no-print-directory $(PARALLEL) BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' \
 		SANITIZE=fuzzer-no-link,address,undefined FUZZ_MAIN= FUZZ_LINK=-fsanitize=fuzzer \
 		$(FUZZ:%=build/fuzz/tests/fuzz/fuzz-%)
-	@for f in $(FUZZ); do echo "--- $$f"; mkdir -p build/fuzz/corpus/$$f; \
-		build/fuzz/tests/fuzz/fuzz-$$f -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
-		-print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/$$f- \
-		build/fuzz/corpus/$$f tests/fuzz/corpus/$$f || exit; done
+	@tests/fuzz/run $(SECONDS) $(FUZZ)
 
 MANUALS := $(wildcard packaging/man/*.[1-8])
 TEMPLATES := $(wildcard packaging/templates/*.templates packaging/templates/*.redactions)
