@@ -4,7 +4,7 @@
 import sys
 import time
 
-from evidence import Evidence, Tap, check_well, unless_unavailable
+from evidence import Evidence, Tap, check_well, microseconds, unless_unavailable
 from image import Image
 from machine import RUNS, Machine, top_directory
 
@@ -77,6 +77,9 @@ def main():
         found.check_farewell(tap)
         said = [e["raw"] for e in found.of(program="witness")]
         tap.ok(said == SAID, "and what was said meanwhile is there, in order", said)
+        steps = [round((microseconds(e["clock_after"]) - microseconds(e["clock_before"])) / 3600e6)
+                 for e in found.of(activity="clock_step")]
+        tap.ok(steps == [1, -1, 1], "each time that somebody set the clock is an event, by so many hours", steps)
         print(f"# times at which the host's clock went backwards, by the record: {found.hosts[0]['clock_backwards']}")
 
 
