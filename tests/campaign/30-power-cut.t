@@ -39,7 +39,7 @@ def cut(agent, run, chance, cuts, total, heir):
     """Cuts the power behind some of the operations, half of them writes; one of the states becomes `heir`, unused.
     Returns how many, and what was wrong."""
     writes = [place for place, operation in enumerate(run.operations) if operation.what == "w"]
-    places = sorted({*chance.sample(range(len(run.operations)), cuts // 2), *chance.sample(writes, cuts // 2)})
+    places = sorted({*chance.sample(range(len(run.operations)), cuts // 2), *chance.choices(writes, k=cuts // 2)})
     chosen, wrong = chance.choice(places), []
     for place, operation in enumerate(run.operations):
         run.do(operation)
