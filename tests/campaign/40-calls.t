@@ -79,11 +79,11 @@ def somewhere(chance, origins, whens, met):
 
 
 def everywhere(_, origins, whens, met):
-    for origin in origins:
-        for when in whens:
-            n = 1
-            while met(origin, when % n):
-                n += 1 if when == "%d" else 3
+    """All of them, as far as the time goes: the first of each kind, then the second, …"""
+    kinds, n = [(origin, when) for origin in origins for when in whens], 0
+    while kinds and not (n and campaign.over()):
+        n += 1
+        kinds = [(origin, when) for origin, when in kinds if met(origin, when % n)]
 
 
 def fail_in_turn(agent, chance, origins, call, total):
@@ -111,7 +111,7 @@ def main():
             origins = [base(agent, "new", 0, False), base(agent, "old", LINES, False), base(agent, "torn", LINES, True)]
             append(log, LINES + 1, total)
             campaign.start()
-            for call in WAYS:
+            for call in campaign.parts(WAYS):
                 fail_in_turn(agent, chance, origins, call, total)
     return campaign.done()
 
