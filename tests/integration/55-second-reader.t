@@ -81,6 +81,17 @@ def test_captures():
         read_as_one("and their journal", agent)
 
 
+def test_zeros():
+    """Numbers that are all 0 stand there as so many bytes, whatever else such bytes may be elsewhere."""
+    for n in range(1, 18):
+        stream = lib.Chain(KEY).add([lib.line("x")] * n)
+        rows, code = readers.verify(stream)
+        wrong = readers.disagreements(rows, code, stream)
+        if wrong or code or len(rows) != n + 2:
+            return tap.ok(False, f"the same event {n} times", code, *wrong)
+    return tap.ok(True, "the same event up to 17 times")
+
+
 # --- attacked chains ---
 
 def some_bytes(rng):
@@ -282,6 +293,7 @@ def test_bombs():
 def main():
     mine, theirs = test_everything()
     test_captures()
+    test_zeros()
     foreign = [*theirs, lib.Chain(KEY).add([lib.line("another key")])]
     whole = [f.batch for f in record.frames(b"".join(mine))]
     # so that a key is at hand with which a fork can be signed, the same chain once more under that key

@@ -80,7 +80,7 @@ NUMBER = rb"(?:[\x00-\x7f]|[\x80-\xff]{1,8}[\x01-\x7f]|[\x80-\xff]{9}\x01)"
 NUMBER32 = rb"(?:[\x00-\x7f]|[\x80-\xff]{1,3}[\x01-\x7f]|[\x80-\xff]{4}[\x01-\x0f])"
 NUMBERS, NUMBERS32, NUMBER = re.compile(NUMBER + b"*"), re.compile(NUMBER32 + b"*"), re.compile(NUMBER)
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-EMPTY = (0, b"", bytes(8))
+EMPTY = {VARINT: 0, FIXED64: bytes(8), LENGTH: b""}
 
 
 def number_at(data, at):
@@ -136,7 +136,7 @@ def parts(descriptor, data):
             repeats = row.label == row.LABEL_REPEATED
             demand(number > last or number == last and repeats and long, "in ascending order, each once")
             demand(wire == (LENGTH if long or repeats else FIXED64 if row.type == row.TYPE_FIXED64 else VARINT), "its type")
-            demand(value not in EMPTY or row.type == row.TYPE_MESSAGE or repeats and long, "no defaults")
+            demand(value != EMPTY[wire] or row.type == row.TYPE_MESSAGE or repeats and long, "no defaults")
             count += value_parts(row, repeats, value)
         else:
             demand(len(descriptor.fields) < number < 1 << 29, "what is passed over stands behind")
