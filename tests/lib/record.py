@@ -36,6 +36,10 @@ class Wrong(Exception):
     """It breaks a rule of the page."""
 
 
+class Newer(Exception):
+    """It may break none, and the page does not say enough."""
+
+
 def demand(right, rule):
     if not right:
         raise Wrong(rule)
@@ -314,6 +318,7 @@ def open_batch(payload):
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 BRACES = re.compile(r"\{\{|\}\}|\{([A-Za-z0-9_.-]{1,64})\}|[{}]")
 EVENTS_PARTS, LINE_MAX, LINES_MAX, BESIDE_MAX = 65536, 131072, 67108864, 268435456
+DICTIONARIES = manual.dictionaries(PAGE)
 
 
 @dataclass
@@ -330,11 +335,27 @@ class Event:
     raw: bytes = b""
 
 
+@functools.lru_cache
+def dictionary(number):
+    """As the page names it; None for 0, which is none."""
+    if not number:
+        return None
+    if number not in DICTIONARIES:
+        raise Newer(f"dictionary {number}")
+    with open(f"proto/dictionaries/{number}.dict", "rb") as file:
+        data = file.read()
+    if (len(data), hashlib.sha256(data).hexdigest()) != DICTIONARIES[number]:
+        raise ValueError(f"dictionary {number} is not the one of the page")
+    return zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+
+
 def expand(batch):
     """The Events message. Never more is asked for than it says."""
     try:
-        demand(zstandard.get_frame_parameters(batch.events).content_size == batch.events_size, "the size of its content")
-        data = zstandard.ZstdDecompressor().decompress(batch.events, batch.events_size, allow_extra_data=False)
+        header = zstandard.get_frame_parameters(batch.events)
+        demand(header.content_size == batch.events_size, "the size of its content")
+        expander = zstandard.ZstdDecompressor(dict_data=dictionary(header.dict_id))
+        data = expander.decompress(batch.events, batch.events_size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Wrong(str(error)) from error
     demand(len(data) == batch.events_size, "its size")
@@ -526,6 +547,7 @@ class Record:
         self.trust, self.first_sight, self.from_start, self.as_of_us = trust, first_sight, from_start, as_of_us
         self.chains, self.arrived, self.damage_bytes = {}, [], 0
         self.counts = dict.fromkeys(("damage", "bad_signature", "newer", "unreadable"), 0)
+        self.newer_events = 0
 
     def read(self, what):
         """Bytes, a file, or a directory."""
@@ -619,6 +641,7 @@ class Record:
     def batches(self):
         """(batch, its events) as they were read, of those that may be believed. Before the first event of a batch counts all
         of them have been seen."""
+        self.newer_events = 0
         for chain in self.chains.values():
             chain.bad_events = 0
         for chain, link in self.arrived:
@@ -628,12 +651,19 @@ class Record:
                     for _ in decode(batch, link.digest):
                         pass
                     yield batch, decode(batch, link.digest)
+                except Newer:
+                    self.newer_events += 1
+                    yield batch, ()
                 except Wrong:
                     chain.bad_events += 1
                     yield batch, ()
 
     def events(self):
         return itertools.chain.from_iterable(events for _, events in self.batches())
+
+    def troubles(self):
+        """What is nobody's, and how often, after batches()."""
+        return {**self.counts, "newer": self.counts["newer"] + self.newer_events}
 
     def findings(self, chain=None):
         """Words of the page's table, after batches(): of a chain, or those that are nobody's."""
@@ -644,7 +674,7 @@ class Record:
                      "overdue": self.as_of_us is not None and chain.overdue(self.as_of_us),
                      "first_sight": self.trust is None and not self.first_sight}
         else:
-            found = {**self.counts, "overdue": self.as_of_us is not None and self.absent()}
+            found = {**self.troubles(), "overdue": self.as_of_us is not None and self.absent()}
         return {word for word, there in found.items() if there}
 
     def exit_code(self):
