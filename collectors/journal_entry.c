@@ -52,6 +52,8 @@ static const struct {
 	[FIELD_N_DROPPED] = { LIT("N_DROPPED="), 32 },
 };
 
+#define FIELD_NAME_MAX 20u /* bytes of a name in the table, with the "=" */
+
 #define FACILITY_AUTH 4
 #define FACILITY_AUTHPRIV 10
 #define FACILITY_MAX 127 /* LOG_FACMASK of syslog(3) has no room for more */
@@ -108,19 +110,24 @@ static uint64_t to_number(struct bytes b)
 	return bytes_to_u64(b, &n) < 0 ? EVENT_NUMBER_NONE : n;
 }
 
-static struct bytes to_id(struct bytes b, uint8_t id[static 16])
+/* Most entries are of one boot, and messages with an id are few: what was parsed last is mostly what comes next. */
+static struct bytes to_id(struct bytes b, struct journal_id *id)
 {
 	sd_id128_t parsed;
-	char text[33];
+	char text[SD_ID128_STRING_MAX];
 
-	if (b.len != sizeof text - 1)
+	if (b.len != sizeof id->text)
 		return BYTES_NONE;
-	memcpy(text, b.data, b.len);
-	text[b.len] = '\0';
-	if (sd_id128_from_string(text, &parsed) < 0)
-		return BYTES_NONE;
-	memcpy(id, parsed.bytes, sizeof parsed.bytes);
-	return bytes_of(id, sizeof parsed.bytes);
+	if (!id->known || memcmp(id->text, b.data, b.len) != 0) {
+		memcpy(text, b.data, b.len);
+		text[b.len] = '\0';
+		if (sd_id128_from_string(text, &parsed) < 0)
+			return BYTES_NONE;
+		memcpy(id->text, text, sizeof id->text);
+		memcpy(id->bytes, parsed.bytes, sizeof parsed.bytes);
+		id->known = true;
+	}
+	return bytes_of(id->bytes, sizeof id->bytes);
 }
 
 /* A journal that was copied here has its own machine's uids. */
@@ -131,7 +138,7 @@ static bool is_own_machine(struct bytes id)
 
 	if (own[0] == '\0' && sd_id128_get_machine(&machine) == 0)
 		sd_id128_to_string(machine, own);
-	return id.len > 0 && bytes_eq(id, bytes_str(own));
+	return own[0] != '\0' && bytes_eq(id, bytes_of(own, sizeof own - 1));
 }
 
 /* The first number in "Missed 17 kernel messages", for which there is no field. */
@@ -150,21 +157,32 @@ static uint64_t number_in(struct bytes text)
 	return n == EVENT_NUMBER_NONE ? 0 : n;
 }
 
-static enum field field_of(struct bytes data)
-{
-	const uint8_t *equals = data.len > 0 ? memchr(data.data, '=', MIN(data.len, 20u)) : NULL;
-	size_t len = equals ? (size_t)(equals - data.data) + 1 : 0;
+/* Which fields have a name of that length: `first` of them, and the `next` after each. FIELD_MAX ends it. */
+static struct {
+	uint8_t first[FIELD_NAME_MAX + 1], next[FIELD_MAX];
+} of_length;
 
-	for (enum field f = 0; len > 0 && f < FIELD_MAX; f++)
-		if (fields[f].name.len == len && memcmp(fields[f].name.data, data.data, len) == 0)
-			return f;
-	return FIELD_MAX;
+static void index_names(void)
+{
+	memset(of_length.first, FIELD_MAX, sizeof of_length.first);
+	for (enum field f = 0; f < FIELD_MAX; f++) {
+		size_t len = fields[f].name.len;
+
+		of_length.next[f] = of_length.first[len];
+		of_length.first[len] = (uint8_t)f;
+	}
 }
 
-struct value {
-	size_t at, len; /* in the record's text */
-	bool there;
-};
+static enum field field_of(struct bytes data)
+{
+	const uint8_t *equals = data.len > 0 ? memchr(data.data, '=', MIN(data.len, FIELD_NAME_MAX)) : NULL;
+	size_t len = equals ? (size_t)(equals - data.data) + 1 : 0;
+	enum field f = of_length.first[len];
+
+	while (f < FIELD_MAX && !bytes_same(fields[f].name.data, data.data, len))
+		f = of_length.next[f];
+	return f;
+}
 
 static int measure(struct journal_record *rec, struct bytes message)
 {
@@ -181,8 +199,9 @@ static int measure(struct journal_record *rec, struct bytes message)
  * Keeps a copy of each field that is wanted: libsystemd promises its bytes until the next field only, and
  * decompresses all of them into one buffer. A field that is there several times counts once: the first.
  */
-static int collect(sd_journal *j, struct journal_record *rec, struct value values[static FIELD_MAX])
+static int collect(sd_journal *j, struct journal_record *rec, struct bytes values[static FIELD_MAX])
 {
+	uint8_t *text = rec->text.data;
 	const void *data;
 	size_t len;
 	int r;
@@ -193,17 +212,19 @@ static int collect(sd_journal *j, struct journal_record *rec, struct value value
 		enum field f = field_of(d);
 
 		rec->largest = MAX(rec->largest, len);
-		if (f == FIELD_MAX || values[f].there)
+		if (f == FIELD_MAX || values[f].data)
 			continue;
-		d = bytes_from(d, fields[f].name.len);
-		if (f == FIELD_MESSAGE)
+		d.data += fields[f].name.len;
+		d.len -= fields[f].name.len;
+		if (f == FIELD_MESSAGE) {
 			r = measure(rec, d);
+			if (r < 0)
+				return r;
+		}
 		d.len = MIN(d.len, fields[f].max);
-		values[f] = (struct value){ rec->text.len, d.len, true };
-		if (r >= 0)
-			r = buf_append(&rec->text, d);
-		if (r < 0)
-			return r;
+		bytes_copy(text, d);
+		values[f] = bytes_of(text, d.len);
+		text += d.len;
 	}
 	return r;
 }
@@ -212,6 +233,7 @@ void journal_record_init(struct journal_record *r)
 {
 	size_t max = 0;
 
+	index_names();
 	for (enum field f = 0; f < FIELD_MAX; f++)
 		max += fields[f].max;
 	*r = (struct journal_record){ .text = BUF_INIT(max) };
@@ -240,37 +262,34 @@ static void fill_entry(struct journal_record *rec, const struct bytes v[static F
 									    to_number(v[FIELD_SYSLOG_PID]),
 		.facility = facility > FACILITY_MAX ? EVENT_NUMBER_NONE : facility,
 		.transport = v[FIELD_TRANSPORT],
-		.boot_id = to_id(v[FIELD_BOOT_ID], rec->boot_id),
+		.boot_id = to_id(v[FIELD_BOOT_ID], &rec->boot_id),
 		.exe = v[FIELD_EXE],
 		.comm = v[FIELD_COMM],
 		.unit = v[FIELD_UNIT],
-		.message_id = to_id(v[FIELD_MESSAGE_ID], rec->message_id),
+		.message_id = to_id(v[FIELD_MESSAGE_ID], &rec->message_id),
 		.own_machine = is_own_machine(v[FIELD_MACHINE_ID]),
 	};
 }
 
 int journal_record_read(sd_journal *j, struct journal_record *rec)
 {
-	struct value values[FIELD_MAX] = { 0 };
-	struct bytes v[FIELD_MAX];
+	struct bytes v[FIELD_MAX] = { 0 };
 	uint64_t time_us, n;
 	int r;
 
 	rec->entry.longer = NULL;
 	rec->largest = 0;
-	buf_clear(&rec->text);
-	r = collect(j, rec, values);
+	/* all that there can be: so no value moves, and what is not touched costs nothing */
+	r = buf_reserve(&rec->text, rec->text.max);
+	if (r >= 0)
+		r = collect(j, rec, v);
 	if (r >= 0)
 		r = sd_journal_get_realtime_usec(j, &time_us);
 	if (r < 0)
 		return r;
-	for (enum field f = 0; f < FIELD_MAX; f++)
-		v[f] = values[f].there ? bytes_from(buf_bytes(&rec->text), values[f].at) : BYTES_NONE;
-	for (enum field f = 0; f < FIELD_MAX; f++)
-		v[f].len = MIN(v[f].len, values[f].len);
 	fill_entry(rec, v);
 	rec->entry.time_us = (int64_t)MIN(time_us, (uint64_t)INT64_MAX);
-	rec->has_message = values[FIELD_MESSAGE].there;
+	rec->has_message = v[FIELD_MESSAGE].data;
 	rec->notice = is_notice(&rec->entry);
 	n = to_number(v[FIELD_N_DROPPED]);
 	rec->n_lost = !rec->notice ? 0 : n == EVENT_NUMBER_NONE ? number_in(rec->entry.message) : n;

@@ -7,6 +7,12 @@
 
 #include "collectors/intake.h"
 
+/* The id that was seen last, as text and parsed. */
+struct journal_id {
+	bool known;
+	uint8_t text[32], bytes[16];
+};
+
 struct journal_record {
 	struct journal_entry entry;
 	bool has_message;
@@ -15,8 +21,8 @@ struct journal_record {
 	size_t largest;  /* of all fields, in bytes: libsystemd keeps a buffer of that size */
 
 	struct long_line longer;
-	uint8_t boot_id[16], message_id[16];
-	struct buf text; /* what `entry` points to */
+	struct journal_id boot_id, message_id;
+	struct buf text; /* what `entry` points to, beside those */
 };
 
 void journal_record_init(struct journal_record *r);
