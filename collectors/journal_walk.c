@@ -2,13 +2,17 @@
 #include "collectors/journal_walk.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 
-#include "agent/base/macro.h"
+#include "agent/base/io.h"
 #include "collectors/journal_files.h"
 
-/* libsystemd keeps what it has mapped: 400 MB after a million entries. Opened anew this often, some 30. */
-#define REOPEN_ENTRIES 8000u
+/* libsystemd keeps what it has mapped: 400 MB after a million entries. So the files are opened anew once so much more is
+ * there than when they were opened, or, where the kernel does not say, after so many entries. */
+#define MAPPED_MORE_MAX (40u * 1024 * 1024)
+#define MAPPED_CHECK_ENTRIES 1000u
+#define UNCHECKED_ENTRIES_MAX 8000u
 /* After that many entries the end is not believed unless it is the tail. */
 #define TAIL_CHECK_ENTRIES 1000u
 #define SHORT_ENDS_MAX 3u
@@ -19,7 +23,7 @@ static void forget_files(struct walk *w)
 {
 	sd_journal_close(w->j);
 	w->j = NULL;
-	w->within = w->watching = false;
+	w->within = w->watching = w->reopen = false;
 	w->taken = w->read_since_open = 0;
 }
 
@@ -76,7 +80,28 @@ void walk_done(struct walk *w)
 
 void walk_reopen_soon(struct walk *w)
 {
-	w->read_since_open = REOPEN_ENTRIES;
+	w->reopen = true;
+}
+
+/* Bytes of files that are in this process's memory (proc_pid_statm(5)), or 0. */
+static uint64_t mapped_bytes(void)
+{
+	_cleanup_(closep) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	unsigned long pages;
+	char text[128];
+	ssize_t n = fd < 0 ? -1 : pread_all(fd, text, sizeof text - 1, 0);
+
+	text[MAX(n, 0)] = '\0';
+	return sscanf(text, "%*u %*u %lu", &pages) == 1 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static void check_mapped(struct walk *w)
+{
+	uint64_t now = mapped_bytes();
+
+	if (w->read_since_open == 1)
+		w->mapped_at_first = now;
+	w->reopen |= now > 0 ? now > w->mapped_at_first + MAPPED_MORE_MAX : w->read_since_open > UNCHECKED_ENTRIES_MAX;
 }
 
 void walk_taken(struct walk *w)
@@ -378,7 +403,7 @@ int walk_next(struct walk *w)
 	int r;
 
 	do {
-		r = w->read_since_open >= REOPEN_ENTRIES ? walk_close(w) : 0;
+		r = w->reopen ? walk_close(w) : 0;
 		if (r >= 0 && !w->j)
 			r = open_journal(w);
 		if (r >= 0 && !w->within) {
@@ -400,7 +425,8 @@ int walk_next(struct walk *w)
 	} while (r == 0);
 	if (r < 0)
 		return r;
-	w->read_since_open++;
+	if (w->read_since_open++ % MAPPED_CHECK_ENTRIES == 0)
+		check_mapped(w);
 	w->read_since_tail++;
 	w->short_ends = 0;
 	return 1;

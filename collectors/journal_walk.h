@@ -42,6 +42,8 @@ struct walk {
 	unsigned taken;    /* how many were, after the place: `j` stands on the last of them */
 	bool gap_seen, watching;
 	bool sought_again; /* the place was not found: the files were opened anew before that was believed */
+	bool reopen;              /* before the next entry */
+	uint64_t mapped_at_first; /* bytes of files in memory, at the first entry since they were opened */
 	unsigned read_since_open, read_since_tail, short_ends;
 	struct journal_place counted_from;
 	uint64_t counted; /* taken since then */
