@@ -11,17 +11,6 @@
 #define PERSISTENT_DIRECTORY "/var/log/journal"
 #define VOLATILE_DIRECTORY "/run/log/journal"
 
-/* The part of the header that every version has; all numbers are little-endian. */
-struct file_header {
-	uint8_t signature[8];
-	uint32_t compatible_flags, incompatible_flags;
-	uint8_t state, reserved[7];
-	sd_id128_t file_id, machine_id, tail_boot_id, seqnum_id;
-	uint64_t header_size, arena_size, data_table[2], field_table[2], tail_object, n_objects;
-	uint64_t n_entries, tail_seqnum, head_seqnum, entry_array, head_realtime_us, tail_realtime_us, tail_monotonic_us;
-};
-_Static_assert(sizeof(struct file_header) == 208, "journal file header");
-
 int journal_open(const char *directory, sd_journal **ret)
 {
 	return directory ? sd_journal_open_directory(ret, directory, 0) : sd_journal_open(ret, SD_JOURNAL_LOCAL_ONLY);
@@ -39,7 +28,7 @@ void journal_files_done(struct journal_files *f)
 static int read_header(int dir_fd, const char *name, struct journal_file *file)
 {
 	_cleanup_(closep) int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct file_header h;
+	struct journal_header h;
 	struct stat st;
 	ssize_t n;
 
@@ -273,10 +262,16 @@ static int audit_file(struct journal_audit *a, unsigned entries)
 	if (r < 0)
 		return r;
 	/* opened anew each time: so no more of it is mapped than is read now */
-	if (a->reached == 0 && a->boots.n == 0)
+	if (!a->unproven && a->proof.n_seen == 0)
 		r = journal_boots_add(&a->boots, j);
-	if (r >= 0)
+	if (r >= 0 && !a->unproven) {
+		r = journal_proof_step(&a->proof, a->file->path, a->file->id, &a->boots, entries);
+		a->unproven = r < 0;
+		a->reached = r > 0 ? a->proof.n_seen : 0;
+		r = MAX(r, 0);
+	} else if (r >= 0) {
 		r = count_on(a, j, entries);
+	}
 	sd_journal_close(j);
 	return r;
 }

@@ -2,18 +2,13 @@
 /*
  * The journal's files one by one. libsystemd passes over in silence a file that it cannot open, and the rest
  * of one that is damaged. So each file is read once by itself, and what can be reached is held against what its
- * header says that it holds (systemd.io/JOURNAL_FILE_FORMAT).
+ * header says that it holds, unless that is shown in a cheaper way (journal_proof.h).
  */
 #ifndef HALLMARK_COLLECTORS_JOURNAL_FILES_H
 #define HALLMARK_COLLECTORS_JOURNAL_FILES_H
 
-#include "collectors/journal_boots.h"
-
-enum journal_file_state { /* of the header */
-	JOURNAL_FILE_OFFLINE = 0,
-	JOURNAL_FILE_ONLINE = 1, /* being written, or left so by a power cut */
-	JOURNAL_FILE_ARCHIVED = 2,
-};
+#include "collectors/journal_format.h"
+#include "collectors/journal_proof.h"
 
 struct journal_file {
 	char *path;
@@ -45,6 +40,8 @@ int journal_open(const char *directory, sd_journal **ret);
 struct journal_audit {
 	struct journal_file *file; /* borrowed from the list: to be ended before that is made anew */
 	struct journal_boots boots;
+	struct journal_proof proof;
+	bool unproven; /* its entries are counted: */
 	size_t boot; /* which of them it has come to */
 	bool within; /* … and in it, as far as `last` */
 	struct journal_place last;

@@ -4,6 +4,7 @@
 is left alone. The formats come from tests/lib/chain.py, not from the code under test."""
 import gzip
 import os
+import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -132,6 +133,30 @@ STATUS = [HEAD + "end\n",
           HEAD + "version \\x4\nend\n", HEAD + "trouble of none\nend\n", HEAD, "hallmark status 2\nend\n"]
 
 
+def journal_file(compact, state=2, entries=3):
+    """The least of a journal file: entries of one boot with nothing but its id, and the chains that lead to them."""
+    boot, width, item, pad = b"\xaa" * 16, *((4, 4, 8) if compact else (8, 16, 0))
+    out, at = bytearray(272), []
+
+    def add(kind, body):
+        out.extend(bytes(-len(out) % 8))
+        at.append(len(out))
+        out.extend(struct.pack("<QQ", kind, 16 + len(body)) + body)
+
+    data_size = 64 + pad + 41
+    first = 272 + data_size + -data_size % 8
+    boot_array = first + (72 if compact else 80) * entries
+    add(1, struct.pack("<6Q", 1, 0, 0, first, boot_array, entries) + bytes(pad) + b"_BOOT_ID=" + boot.hex().encode())
+    for n in range(1, 1 + entries):
+        add(3, struct.pack("<3Q", n, 1790000000000000 + n, n) + boot + bytes(8) + at[0].to_bytes(item, "little"))
+    for some in at[2:], at[1:]:
+        add(6, bytes(8) + b"".join(offset.to_bytes(width, "little") for offset in some[:entries]))
+    struct.pack_into("<8s2IB", out, 0, b"LPKSHHRH", 0, 16 if compact else 0, state)
+    struct.pack_into("<Q", out, 152, entries)
+    struct.pack_into("<Q", out, 176, at[-1])
+    return bytes(out)
+
+
 def seeds():
     key, whole = frames()
     header = chain.data(1, "> ") + chain.number(2, 3) + chain.data(3, " ") + chain.number(4, 1) + chain.data(5, "> ")
@@ -158,6 +183,8 @@ def seeds():
         "trust": [pem + "# note\n" + key.fingerprint() + " a note\n\r\n" + chain.Key(2).pem(), key.fingerprint(),
                   pem[:-20], "SHA256:short\n", pem.replace("MFkw", "MFkx")],
         "journal": JOURNAL,
+        "journal_proof": [journal_file(True), journal_file(False), journal_file(True, state=1), journal_file(True)[:-9],
+                          journal_file(False, entries=1), journal_file(True)[:300]],
         "committed": ["1 4096 3\n", "0 0 0\n", "007 12 00000000000000000009\n", "1 0 1\n",
                       "1 9223372036854775808 1\n", "1 2 3"],
         "status": STATUS,
