@@ -63,7 +63,9 @@ PROTOS := $(wildcard proto/*.proto)
 PROTO_SRC := $(PROTOS:%.proto=$(BUILD)/%.pb-c.c)
 PROTO_HDR := $(PROTOS:%.proto=$(BUILD)/%.pb-c.h)
 LIB_SRC := $(filter-out $(MAINS),$(wildcard agent/base/*.c proto/*.c collectors/*.c agent/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(PROTO_SRC:%.c=%.o)
+# By number; the last is what is written with.
+DICTIONARIES := $(shell printf '%s\n' proto/dictionaries/*.dict | sort -V)
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(PROTO_SRC:%.c=%.o) $(BUILD)/proto/dictionaries.o
 LIB := $(BUILD)/libhallmark.a
 HEADERS := $(wildcard agent/base/*.h proto/*.h collectors/*.h agent/*.h)
 
@@ -145,6 +147,19 @@ $(BUILD)/%.pb-c.c $(BUILD)/%.pb-c.h: %.proto
 $(BUILD)/%.pb-c.o: $(BUILD)/%.pb-c.c $(PROTO_HDR) $(BUILD)/flags.mk
 	$(call say,CC,$<)
 	$(Q)$(COMPILE) -w -c $< -o $@
+
+$(BUILD)/proto/dictionaries.c: $(DICTIONARIES) Makefile
+	$(call say,DICT,$(@F))
+	$(Q)mkdir -p $(@D) && { echo '#include "proto/dictionaries.h"'; \
+		for d in $(DICTIONARIES); do echo "static const uint8_t d$$(basename $$d .dict)[] = {"; \
+		od -An -v -tu1 $$d | sed 's/[0-9][0-9]*/&,/g'; echo "};"; done; \
+		echo 'const struct bytes dictionaries[] = { { 0 },'; \
+		for d in $(DICTIONARIES); do n=d$$(basename $$d .dict); echo "{ $$n, sizeof $$n },"; done; \
+		echo '}; const unsigned n_dictionaries = sizeof dictionaries / sizeof dictionaries[0];'; } > $@
+
+$(BUILD)/proto/dictionaries.o: $(BUILD)/proto/dictionaries.c $(BUILD)/flags.mk
+	$(call say,CC,$<)
+	$(Q)$(COMPILE) -MMD -MP -c $< -o $@
 
 $(BUILD)/%.o: %.c $(BUILD)/flags.mk | $(PROTO_HDR)
 	$(call say,CC,$<)
@@ -235,6 +250,7 @@ install: all
 	$(INSTALL) -D -m 755 $(BUILD)/hallmark $(DESTDIR)$(PREFIX)/bin/hallmark
 	$(INSTALL) -D -m 755 $(BUILD)/hallmarkd $(DESTDIR)$(PREFIX)/sbin/hallmarkd
 	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hallmark/templates $(TEMPLATES)
+	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/hallmark/dictionaries $(DICTIONARIES)
 	$(INSTALL) -D -m 644 -t $(DESTDIR)$(SYSCONFDIR)/hallmark packaging/hallmark.conf
 	for m in $(MANUALS); do $(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${m##*.} $$m || exit; done
 	$(INSTALL) -D -m 644 -t $(DESTDIR)$(PREFIX)/share/bash-completion/completions packaging/completion/hallmark

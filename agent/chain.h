@@ -114,7 +114,7 @@ struct chain_host {
 enum chain_trouble {
 	CHAIN_DAMAGE,        /* bytes that are no frame */
 	CHAIN_BAD_SIGNATURE, /* the signature is not that of the key that the frame names */
-	CHAIN_NEWER,         /* of a format that is newer than this program */
+	CHAIN_NEWER,         /* of a format or with a dictionary that is newer than this program */
 	CHAIN_UNREADABLE,    /* a file that cannot be read */
 	CHAIN_UNCHECKED,     /* a signature that could not be checked */
 	CHAIN_TROUBLE_MAX

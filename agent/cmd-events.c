@@ -10,6 +10,7 @@
 #include "agent/config.h"
 #include "agent/follow.h"
 #include "agent/printer.h"
+#include "proto/compress.h"
 
 struct events {
 	struct command_common common;
@@ -88,6 +89,10 @@ static int show_frame(struct events *e, const struct frame *f, uint64_t missed)
 	r = printer_frame(&e->printer, f, e->fingerprint, NULL);
 	if (r == -EBADMSG) {
 		log_warning("the events of batch %" PRIu64 " cannot be decoded; none of them is shown", b->sequence);
+		r = 0;
+	} else if (r == -EPROTONOSUPPORT) {
+		log_warning("the events of batch %" PRIu64 " need dictionary %u, which hallmark %s does not have",
+			    b->sequence, events_dictionary(b), HALLMARK_VERSION);
 		r = 0;
 	}
 	return r;

@@ -16,6 +16,7 @@
 #include "agent/report.h"
 #include "agent/spool.h"
 #include "agent/trust.h"
+#include "proto/compress.h"
 
 /* Complaints about single places, after which only the report counts on. */
 #define COMPLAINTS_MAX 20u
@@ -204,6 +205,18 @@ static void complain_damage(struct verify *v, const struct frames_result *at)
 	chain_note_trouble(v->chain, CHAIN_DAMAGE, at->damage_bytes);
 }
 
+/* The chain is judged all the same: that needs no events. */
+static void complain_dictionary(struct verify *v, const struct frames_result *at)
+{
+	char what[200];
+
+	(void)snprintf(what, sizeof what,
+		       "its events need dictionary %u, which hallmark %s does not have; a later one shows them",
+		       events_dictionary(at->frame.batch), HALLMARK_VERSION);
+	complain_frame(v, at, "sequence ", what);
+	chain_note_trouble(v->chain, CHAIN_NEWER, 0);
+}
+
 /* Signature, then the chain, then the events: nothing is decompressed before its signature holds. */
 static int take_frame(struct verify *v, const struct frames_result *at)
 {
@@ -230,6 +243,10 @@ static int take_frame(struct verify *v, const struct frames_result *at)
 		v->printer.show_host = true;
 	memcpy(v->last_key, key, sizeof v->last_key);
 	r = printer_frame(&v->printer, f, key, v->chain);
+	if (r == -EPROTONOSUPPORT) {
+		complain_dictionary(v, at);
+		return 0;
+	}
 	if (r != -EBADMSG)
 		return r;
 	complain_frame(v, at, "sequence ", "signed, but its events cannot be decoded; none of them is shown");

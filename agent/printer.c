@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "agent/base/io.h"
+#include "proto/compress.h"
 #include "proto/event_reader.h"
 
 #define FLUSH_BYTES (64u * 1024)

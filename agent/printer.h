@@ -29,8 +29,9 @@ void printer_done(struct printer *p);
 bool printer_colour(void);
 
 /* The events of a frame whose signature holds: all of them are decoded before the first is printed.
- * -EBADMSG: they do not decode, or are not as many as the batch says; nothing of them was printed. What
- * they come to is noted in `c`, if that is not NULL. `fingerprint`: of the frame's key. */
+ * -EBADMSG: they do not decode, or are not as many as the batch says; -EPROTONOSUPPORT: they need a newer
+ * dictionary than this program has; nothing of them was printed. What they come to is noted in `c`, if that is
+ * not NULL. `fingerprint`: of the frame's key. */
 int printer_frame(struct printer *p, const struct frame *f, const char *fingerprint, struct chain *c);
 
 /* Writes out what has gathered, if it is much, or if it is to be seen `now`. */

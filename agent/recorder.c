@@ -10,6 +10,7 @@
 #include "agent/base/io.h"
 #include "agent/identity.h"
 #include "agent/run_mark.h"
+#include "proto/compress.h"
 
 struct recorder {
 	const struct config *config;

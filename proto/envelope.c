@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <zstd.h>
-#include <zstd_errors.h>
 
 #include "proto/key.h"
 #include "proto/strict.h"
@@ -19,8 +17,6 @@
 #define TAKEN_NAME_MAX 512u
 #define FILE_DIGEST_SIZE 16u
 #define FILE_DIGESTED_MAX 256u
-
-#define ZSTD_LEVEL 1
 
 /* --- the batch's clear part ---------------------------------------------------------------- */
 
@@ -301,62 +297,4 @@ int frame_verify(const struct frame *f)
 		r = r == 1; /* below 0: the signature is not even one */
 	ERR_clear_error();
 	return r;
-}
-
-/* --- the events ---------------------------------------------------------------------------- */
-
-/* A context costs more to make than a small batch to compress. */
-static ZSTD_CCtx *compress_context;
-
-int events_compress(struct bytes plain, struct buf *ret)
-{
-	size_t n;
-	int r;
-
-	if (plain.len > BATCH_EXPANDED_MAX)
-		return -EMSGSIZE;
-	if (!compress_context)
-		compress_context = ZSTD_createCCtx();
-	if (!compress_context)
-		return -ENOMEM;
-	r = buf_reserve(ret, ZSTD_compressBound(plain.len));
-	if (r < 0)
-		return r;
-	n = ZSTD_compressCCtx(compress_context, ret->data + ret->len, ret->cap - ret->len, plain.data,
-			      plain.len, ZSTD_LEVEL);
-	if (ZSTD_isError(n))
-		return -ENOMEM;
-	ret->len += n;
-	return 0;
-}
-
-void events_compress_trim(void)
-{
-	(void)ZSTD_freeCCtx(compress_context);
-	compress_context = NULL;
-}
-
-int events_expand(const Hallmark__V1__Batch *batch, struct buf *ret)
-{
-	size_t n;
-	int r;
-
-	buf_clear(ret);
-	if (batch->events_size == 0)
-		return batch->events.len == 0 ? 0 : -EBADMSG;
-	if (batch->events_size > BATCH_EXPANDED_MAX)
-		return -EBADMSG;
-	r = buf_reserve(ret, batch->events_size);
-	if (r < 0)
-		return r;
-	/* one frame, which says the same of itself, and nothing behind it */
-	if (ZSTD_getFrameContentSize(batch->events.data, batch->events.len) != batch->events_size ||
-	    ZSTD_findFrameCompressedSize(batch->events.data, batch->events.len) != batch->events.len)
-		return -EBADMSG;
-	/* in one piece, into memory of the announced size: no window is allocated, whatever it claims */
-	n = ZSTD_decompress(ret->data, batch->events_size, batch->events.data, batch->events.len);
-	if (n != batch->events_size)
-		return ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation ? -ENOMEM : -EBADMSG;
-	ret->len = n;
-	return 0;
 }

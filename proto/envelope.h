@@ -90,12 +90,4 @@ void frame_release(struct frame *f);
 /* 1 if the signature is that of the key that the batch names, 0 if it is not. Negative: could not tell. */
 int frame_verify(const struct frame *f);
 
-/* Compresses the packed Events message into `ret` (appended). */
-int events_compress(struct bytes plain, struct buf *ret);
-/* Gives the compression context's memory back until it is needed again. */
-void events_compress_trim(void);
-/* Expands a verified batch's events into `ret`, which is cleared first: exactly events_size bytes,
- * at most BATCH_EXPANDED_MAX, or -EBADMSG. */
-int events_expand(const Hallmark__V1__Batch *batch, struct buf *ret);
-
 #endif

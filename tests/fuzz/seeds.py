@@ -7,9 +7,12 @@ import os
 import struct
 import sys
 
+import zstandard
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 import chain  # noqa: E402
+import record  # noqa: E402
 import submissions  # noqa: E402
 
 LINES = [
@@ -98,6 +101,14 @@ def frames():
                              constants=[("reason", "x")], provenance=provenance), chain.line("caf\u00e9 \"\\", after_us=5)]),
         one.add([chain.loss("vacuumed", 5)]), one.add(), one.add(farewell=True)]
     return key, result
+
+
+def with_dictionaries():
+    """Frames with each that there is, and with one that there is not."""
+    events = [chain.event("Failed password for {user} from {src_ip} port {src_port} ssh2", ["root", "192.0.2.7", "22"])]
+    plain = chain.events_message(events)
+    packed = [zstandard.ZstdCompressor(dict_data=record.dictionary(n)).compress(plain) for n in record.DICTIONARIES]
+    return [chain.Chain(chain.Key(1)).add(events, compressed=p, size=len(plain)) for p in [*packed, chain.zstd(plain, 200)]]
 
 
 def longer(frame):
@@ -195,7 +206,8 @@ def seeds():
         "events": messages,
         "submission": submitted(),
         "batch": [*(payload(f) for f in (*whole, chain.Chain(key).add(more=chain.excluded("CRON", 5)))),
-                  *(p[:-1] + bytes([p[-1] + n]) for p in [payload(whole[0])] for n in (-1, 1))],
+                  *(p[:-1] + bytes([p[-1] + n]) for p in [payload(whole[0])] for n in (-1, 1)),
+                  *map(payload, with_dictionaries())],
         "frame": [*whole, longer(whole[2]), whole[0][:100], whole[2] + bytes(9), bytes(20),
                   b"HMRK\x02\x00\x07\x00\x01\x00\x00\x00x"],
         "scan": [b"".join(whole), whole[0] + bytes(40) + whole[1], b"rubbish" + whole[0][:-9] + whole[1] + b"HMR",

@@ -4,7 +4,7 @@
 # with, that the same source gives the same bytes wherever it lies, and what a user without rights is told.
 . tests/lib/tap.sh
 
-plan 13
+plan 14
 
 # --- installing ---------------------------------------------------------------------------------------
 
@@ -18,7 +18,7 @@ check "it builds into a directory of any name, with flags of the user's" \
 	make_log -j2 BUILD="$own" CFLAGS='-O0 -g' CC=gcc
 is "a second make has nothing to do" "$(make_log BUILD="$own" CFLAGS='-O0 -g' CC=gcc)" ""
 check "it installs" make_log BUILD="$own" CFLAGS='-O0 -g' CC=gcc DESTDIR="$tmp/root" install
-is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort | grep -v '/templates/\|/10-backoff.conf$')" \
+is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort | grep -v '/templates/\|/dictionaries/\|/10-backoff.conf$')" \
 	"./etc/hallmark/hallmark.conf
 ./usr/bin/hallmark
 ./usr/lib/systemd/system-preset/50-hallmark.preset
@@ -37,6 +37,8 @@ is "every file is where it belongs" "$(cd "$tmp/root" && find . -type f | sort |
 ./usr/share/man/man8/hallmarkd.8"
 is "all templates and redactions are installed" "$(ls "$tmp/root/usr/share/hallmark/templates")" \
 	"$(ls packaging/templates)"
+is "all dictionaries are installed" "$(cd "$tmp/root/usr/share/hallmark/dictionaries" && sha256sum ./*)" \
+	"$(cd proto/dictionaries && sha256sum ./*)"
 
 # --- what was built -----------------------------------------------------------------------------------
 

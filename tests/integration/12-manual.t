@@ -92,6 +92,17 @@ def the_record_page_has_every_problem_that_a_report_may_name():
     equal(set(re.findall(r"^\.It (\w+) Ta", section(RECORD, "Whole"), re.M)), words)
 
 
+@test
+def the_record_page_has_every_dictionary():
+    there = {}
+    for name in os.listdir("proto/dictionaries"):
+        with open("proto/dictionaries/" + name, "rb") as file:
+            data = file.read()
+        equal((name, data[:4], int.from_bytes(data[4:8], "little")), (name, b"\x37\xa4\x30\xec", int(name.removesuffix(".dict"))))
+        there[int(name.removesuffix(".dict"))] = len(data), hashlib.sha256(data).hexdigest()
+    equal((sorted(there), manual.dictionaries(RECORD)), (list(range(1, len(there) + 1)), there))
+
+
 # --- the example, read by what the page says ---
 
 def value_of(name):

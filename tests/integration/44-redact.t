@@ -73,7 +73,7 @@ def frames(path):
 
 
 def unzstd(data):
-    return subprocess.run(["zstd", "-dcq"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(["zstd", "-dcq", "-D", "proto/dictionaries/1.dict"], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
 def everything(agent):

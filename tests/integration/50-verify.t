@@ -100,6 +100,11 @@ expect("one that is not there beside one that is whole", f"{top}/nowhere", UNKNO
        options=("--trust-first", write("whole", *whole)))
 newer = whole[5][:4] + b"\x02\x00" + whole[5][6:]
 expect("a frame of a newer format cannot be told", write("newer", *whole[:5], newer), UNKNOWN, "newer format", absent=("user=user50",))
+chain = Chain(KEY)
+expect("nor can events that need a newer dictionary, in a chain that is whole",
+       write("dictionary", chain.add(), chain.add(logons(0, 2), dictionary=200), chain.add(logons(2, 1))), UNKNOWN, "user=user2",
+       "sequence 2 of web1: its events need dictionary 200, which hallmark", "  gaps                none", "1 frame of a newer format",
+       absent=("user=user0", "undecodable"))
 for name, wrong in (("no Events message", {"raw": b"\xff" * 50, "count": 3}), ("too few events", {"count": 3}),
                     ("too many events", {"count": 1})):
     chain = Chain(KEY)

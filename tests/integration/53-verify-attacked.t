@@ -17,9 +17,12 @@ import sys
 import tempfile
 import time
 
+import zstandard
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import chain as lib  # noqa: E402
 import readers  # noqa: E402
+import record  # noqa: E402
 from agent import BUILD, Tap  # noqa: E402
 from chain import QuickKey as Key  # noqa: E402
 from chain import START_US, Chain, data, events_message, fields, framed, line, message, number, varint  # noqa: E402
@@ -403,6 +406,11 @@ BOMBS = {
     "two frames that are all of it": {"compressed": lib.zstd(RIGHT[:20]) + lib.zstd(RIGHT[20:]), "size": len(RIGHT)},
     "a byte behind it": {"compressed": lib.zstd(RIGHT) + b"\0", "size": len(RIGHT)},
     "a container that does not claim a size": {"compressed": lib.zstd_of(RIGHT), "size": len(RIGHT)},
+    "4 GiB, with a dictionary": {"compressed": rle(2**32, claim=8 << 20, dictionary=1), "size": 8 << 20},
+    "a dictionary and no claim": {"compressed": rle(1000, dictionary=1), "size": 1000},
+    "a newer dictionary and no claim": {"compressed": rle(1000, dictionary=200), "size": 1000},
+    "what needs a dictionary, and names none": {"compressed": zstandard.ZstdCompressor(
+        dict_data=record.dictionary(1), write_dict_id=False).compress(RIGHT), "size": len(RIGHT)},
     "100,000 empty frames": {"compressed": (b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00") * 90_000, "size": 1},
     "350,000 empty messages": {"raw": b"\x0a\0" * 350_000},
     "8 MiB of one-byte numbers": {"compressed": rle(8 << 20, claim=8 << 20, byte=b"\x18"), "size": 8 << 20},

@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 
+import zstandard
+
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import chain as lib  # noqa: E402
 import everything  # noqa: E402
@@ -90,6 +92,30 @@ def test_zeros():
         if wrong or code or len(rows) != n + 2:
             return tap.ok(False, f"the same event {n} times", code, *wrong)
     return tap.ok(True, "the same event up to 17 times")
+
+
+def compressed_by(number, events):
+    """A frame, and the number that its events bear, compressed with a dictionary by a third writer of zstd."""
+    plain = lib.events_message(events)
+    packed = zstandard.ZstdCompressor(level=19, dict_data=record.dictionary(number)).compress(plain)
+    return (lib.Chain(KEY).add(events, compressed=packed, size=len(plain)), zstandard.get_frame_parameters(packed).dict_id,
+            len(packed))
+
+
+def test_dictionaries(written):
+    """`written`: frames of hallmarkd's."""
+    used = [(frame.batch.events_size, zstandard.get_frame_parameters(frame.batch.events).dict_id)
+            for frame in record.frames(b"".join(written)) if frame.batch.event_count]
+    newest = max(record.DICTIONARIES)
+    tap.ok({number for _, number in used} == {newest}, f"small batches are written with the newest dictionary, {newest}", used)
+    events = [lib.event("Failed password for {user} from {src_ip} port {src_port} ssh2", ["root", "192.0.2.7", "22"])] * 3
+    _, none, plain = compressed_by(0, events)
+    for number in record.DICTIONARIES:
+        stream, named, size = compressed_by(number, events)
+        rows, code = readers.verify(stream)
+        wrong = readers.disagreements(rows, code, stream)
+        tap.ok(code == 0 and not wrong and (none, named) == (0, number) and size < plain and len(rows) == 5,
+               f"dictionary {number}: {size} bytes for {plain}", code, *wrong)
 
 
 # --- attacked chains ---
@@ -249,12 +275,15 @@ def signed_nonsense(rng, batches):
     batch = record.Batch()
     batch.CopyFrom(rng.choice(batches))
     batch.key = KEY.public
-    how = rng.randrange(6)
+    how = rng.randrange(7)
     if how == 0:
         payload = change_bytes(rng, batch.SerializeToString())
         return lib.frame(payload, KEY.sign(lib.pae(payload)))
     if how == 1 or not batch.event_count:
         change_value(rng, batch)
+        return resign(batch)
+    if how == 6:
+        batch.events = change_bytes(rng, batch.events)
         return resign(batch)
     events = record.expand(batch)
     if how == 3:
@@ -266,7 +295,7 @@ def signed_nonsense(rng, batches):
     plain = events.SerializeToString()
     if how == 2:
         plain = change_bytes(rng, plain)
-    batch.events, batch.events_size = lib.zstd(plain), len(plain)
+    batch.events, batch.events_size = lib.zstd(plain, rng.choice((0, 0, 1, 200))), len(plain)
     return resign(batch)
 
 
@@ -278,6 +307,7 @@ def test_bombs():
     bombs = {"4 GiB in a container that claims 8 MiB": (lib.zstd_of((b"\0", 1 << 32), claim=8 << 20), 8 << 20),
              "a window of 2 GiB": (lib.zstd_of((b"\0", 8 << 20), window=0xa8), 8 << 20),
              "4 GiB, claimed": (lib.zstd_of((b"\0", (1 << 32) - 1), claim=(1 << 32) - 1), 8 << 20),
+             "4 GiB, with a dictionary": (lib.zstd_of((b"\0", 1 << 32), claim=8 << 20, dictionary=1), 8 << 20),
              "8 MiB of zeros": (zeros, 8 << 20)}
     for name, (compressed, size) in bombs.items():
         chain = lib.Chain(KEY)
@@ -294,6 +324,7 @@ def main():
     mine, theirs = test_everything()
     test_captures()
     test_zeros()
+    test_dictionaries(mine)
     foreign = [*theirs, lib.Chain(KEY).add([lib.line("another key")])]
     whole = [f.batch for f in record.frames(b"".join(mine))]
     # so that a key is at hand with which a fork can be signed, the same chain once more under that key

@@ -151,18 +151,25 @@ def fields(b):
     return found
 
 
-def zstd(plain):
-    """RFC 8878: a frame of raw blocks."""
-    out = b"\x28\xb5\x2f\xfd\xa0" + len(plain).to_bytes(4, "little")
+def zstd_head(claim, dictionary=0, window=0x50):
+    """RFC 8878: the header of a frame. `claim`: the size of its content, or None; `dictionary`: a number up to 255."""
+    named = bytes([dictionary]) if dictionary else b""
+    head = bytes([len(named), window]) + named if claim is None else bytes([0xa0 + len(named)]) + named + claim.to_bytes(4, "little")
+    return b"\x28\xb5\x2f\xfd" + head
+
+
+def zstd(plain, dictionary=0):
+    """A frame of raw blocks, which need no dictionary, whether they name one or not."""
+    out = zstd_head(len(plain), dictionary)
     for i in range(0, len(plain), 1 << 17):
         block = plain[i:i + (1 << 17)]
         out += (len(block) << 3 | (i + len(block) >= len(plain))).to_bytes(3, "little") + block
     return out
 
 
-def zstd_of(*parts, claim=None, window=0x50):
-    """RFC 8878: a frame of blocks. Each part is bytes, or a byte and how often it comes: 4 bytes for 128 KiB."""
-    out, blocks = b"\x28\xb5\x2f\xfd" + (bytes([0, window]) if claim is None else b"\xa0" + claim.to_bytes(4, "little")), []
+def zstd_of(*parts, claim=None, dictionary=0, window=0x50):
+    """A frame of blocks. Each part is bytes, or a byte and how often it comes: 4 bytes for 128 KiB."""
+    out, blocks = zstd_head(claim, dictionary, window), []
     for part in parts:
         if isinstance(part, bytes):
             blocks.append((len(part) << 3, part))
@@ -259,10 +266,10 @@ class Chain:
         return other
 
     def add(self, events=(), farewell=False, after_s=10, signer=None, raw=None, count=None, previous=None, public=None,
-            compressed=None, size=None, positions=None, more=b""):
+            compressed=None, size=None, dictionary=0, positions=None, more=b""):
         """The next frame. `signer`: another key signs. `raw`: instead of the Events message. `count`: instead of
         how many events there are. `previous`: instead of the digest of the frame before. `public`: instead of the
-        key. `compressed`, `size`: of the events. `positions`: whole fields. `more`: bytes behind the batch's fields,
+        key. `compressed`, `size`: of the events. `dictionary`: what they claim to need. `positions`: whole fields. `more`: bytes behind the batch's fields,
         signed with them."""
         self.sequence += 1
         self.time_us += after_s * 1_000_000
@@ -274,7 +281,7 @@ class Chain:
             (message(9, data(1, "/var/log/auth.log")) if positions is None else positions)
         if plain:
             batch += number(10, len(events) if count is None else count) + \
-                data(11, zstd(plain) if compressed is None else compressed) + number(12, len(plain) if size is None else size)
+                data(11, zstd(plain, dictionary) if compressed is None else compressed) + number(12, len(plain) if size is None else size)
         batch += more
         self.previous = hashlib.sha256(pae(batch)).digest()
         return frame(batch, (signer or self.key).sign(pae(batch)))

@@ -29,6 +29,12 @@ def fields(page, message):
             re.findall(r"^\.It (\d+) Ta (\w+) Ta (\w+(?: \[\])?) Ta", section(page, heading), re.M)]
 
 
+def dictionaries(page):
+    """{number: (size, SHA-256 in hexadecimal)}"""
+    rows = re.findall(r"^\.It (\d+) Ta (\d+) Ta ([0-9a-f]{64})$", section(page, "Dictionaries"), re.M)
+    return {int(number): (int(size), digest) for number, size, digest in rows}
+
+
 def values(page, enumeration):
     """[(number, word)] of an enumeration."""
     text = re.sub(r"\.It (\d) Ta (\w+) Ta.*", r"\1 \2", section(page, enumeration))

@@ -179,7 +179,7 @@ def second(what, trust=None, first_sight=False, from_start=False, as_of_us=None,
     code = reader.exit_code()
     absent = {"trusted_without_frames": sorted(reader.absent())} if trust is not None else {}
     return objects + [{"report": "all", "verdict": VERDICTS[code], "exit": code, "hosts": len(reader.chains),
-                       "damage_bytes": reader.damage_bytes, "unchecked": 0, **reader.counts, **absent}], code
+                       "damage_bytes": reader.damage_bytes, "unchecked": 0, **reader.troubles(), **absent}], code
 
 
 # --- both ---

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "proto/compress.h"
 #include "proto/envelope.h"
 #include "proto/event_reader.h"
 #include "proto/event_writer.h"
