@@ -226,12 +226,24 @@ static int parse_options(struct template_parser *p, struct bytes whole, struct b
 	return 0;
 }
 
+/* The number of a name that is_name() has passed; no memory for it is no mistake in the file. */
+static int find_id(const struct template_parser *p, struct bytes name)
+{
+	char terminated[NAME_MAX_BYTES + 1] = "";
+	int id;
+
+	memcpy(terminated, name.data, name.len);
+	id = event_field_id(terminated);
+	if (id >= 0 || id == -ENOMEM)
+		return id;
+	return data_wrong(p->place, "the field %s: there are too many different field names", terminated);
+}
+
 /* name, and what parse_options() reads; :blanks */
 static int parse_field(struct template_parser *p, struct bytes text)
 {
 	struct bytes whole = text, name = data_split(&text, ':');
 	struct token token = { .kind = TOKEN_FIELD, .number = p->t->n_fields };
-	char terminated[NAME_MAX_BYTES + 1] = "";
 	int id, r;
 
 	if (name.len == 0 && bytes_starts(text, LIT("blanks")))
@@ -256,10 +268,9 @@ static int parse_field(struct template_parser *p, struct bytes text)
 		return data_wrong(p->place, "more than %u fields", EVENT_FIELDS_MAX);
 	if (p->in_group && ++p->fields_in_group > 4)
 		return data_wrong(p->place, "an optional group has more than four fields");
-	memcpy(terminated, name.data, name.len);
-	id = event_field_id(terminated);
+	id = find_id(p, name);
 	if (id < 0)
-		return data_wrong(p->place, "the field %s: there are too many different field names", terminated);
+		return id;
 	p->names[p->t->n_fields++] = name;
 	token.id = (uint16_t)id;
 	return add_token(p, token);
@@ -337,17 +348,15 @@ static int parse_sender_field(struct template_parser *p, struct bytes word)
 {
 	struct bytes name = word.len > 2 ? bytes_of(word.data + 1, word.len - 2) : BYTES_NONE;
 	struct writer_rule *rule = &p->writers;
-	char terminated[NAME_MAX_BYTES + 1] = "";
 	int id;
 
 	if (!is_name(name) || word.data[word.len - 1] != '}' || (p->n > 0 && !has_field(p, name)))
 		return data_wrong(p->place, "sender=%s: there is no such field", SHOWN(word));
 	if (rule->n_ids == ELEMENTSOF(rule->ids))
 		return data_wrong(p->place, "sender= names more than %u fields", SENDER_FIELDS_MAX);
-	memcpy(terminated, name.data, name.len);
-	id = event_field_id(terminated);
+	id = find_id(p, name);
 	if (id < 0)
-		return data_wrong(p->place, "the field %s: there are too many different field names", terminated);
+		return id;
 	rule->ids[rule->n_ids++] = (uint16_t)id;
 	return 0;
 }
