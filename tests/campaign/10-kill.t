@@ -87,7 +87,7 @@ def catch_up(chance):
             agent.start()
             if chance.random() < 0.5:
                 agent.wait_sequence(before + 1)
-            time.sleep(chance.uniform(0, chance.choice((0.03, 0.2))))
+            time.sleep(chance.uniform(0, chance.choice((0.03, 0.06))))
             agent.kill()
         out, code, err = agent.catch_up()
         left = int(re.search(r" %s \((\d+)\)" % log, out)[1]) if code == 0 else 0

@@ -26,10 +26,12 @@ campaign = Campaign()
 
 def live(agent, trouble, write):
     run = Recorded(agent, trouble)
+    before = (agent.committed() or (0, 0, 0))[2]
     agent.start(env=run.environment)
     for _ in range(STEPS):
         write(LINES_A_STEP)
         time.sleep(0.01)
+    agent.wait_sequence(before + 2, 5)
     agent.kill()
     run.end()
     return run
@@ -39,7 +41,7 @@ def cut(agent, run, chance, cuts, total, heir):
     """Cuts the power behind some of the operations, half of them writes; one of the states becomes `heir`, unused.
     Returns how many, and what was wrong."""
     writes = [place for place, operation in enumerate(run.operations) if operation.what == "w"]
-    places = sorted({*chance.sample(range(len(run.operations)), cuts // 2), *chance.choices(writes, k=cuts // 2)})
+    places = sorted({*chance.choices(range(len(run.operations)), k=cuts // 2), *chance.choices(writes, k=cuts // 2)})
     chosen, wrong = chance.choice(places), []
     for place, operation in enumerate(run.operations):
         run.do(operation)
