@@ -19,7 +19,7 @@ from states import Recorded, survive
 # What goes wrong in a life beside the power: rules of tests/lib/faults.c, with a number that chance gives.
 TROUBLES = ["", "", "fdatasync:.seg:EIO:%d", "fdatasync:.seg:fail-after:%d", "fsync:spool:EIO:%d", "pwrite:.seg:short:%d",
             "pwrite:.seg:EIO:%d", "rename:committed:EIO:%d"]
-LOG_BYTES = 20000
+LOG_BYTES = 8000
 STEPS, LINES_A_STEP = 40, 20  # of a life: a hundredth of a second each
 
 campaign = Campaign()
@@ -38,10 +38,10 @@ def live(agent, trouble, write):
 
 
 def cut(agent, run, chance, cuts, total, heir):
-    """Cuts the power behind some of the operations, half of them writes; one of the states becomes `heir`, unused.
+    """Cuts the power behind some of the operations, half of them writes of frames; one of the states becomes `heir`, unused.
     Returns how many, and what was wrong."""
-    writes = [place for place, operation in enumerate(run.operations) if operation.what == "w"]
-    places = sorted({*chance.choices(range(len(run.operations)), k=cuts // 2), *chance.choices(writes, k=cuts // 2)})
+    frames = [place for place, operation in enumerate(run.operations) if operation.data[:4] == b"HMRK"]
+    places = sorted({*chance.choices(range(len(run.operations)), k=cuts // 2), *chance.choices(frames, k=cuts // 2)})
     chosen, wrong = chance.choice(places), []
     for place, operation in enumerate(run.operations):
         run.do(operation)
@@ -51,7 +51,7 @@ def cut(agent, run, chance, cuts, total, heir):
         run.disk.power_cut(chance, state)
         if place == chosen:
             shutil.copytree(state, heir)
-        found = list(survive(agent, state, run, total, killed=chance.random() < 0.5))
+        found = list(survive(agent, state, run, total, killed=place in frames or chance.random() < 0.5))
         wrong += ["%s, cut behind operation %d of %d, %d published: %s" % (
             state, place, len(run.operations), run.published, text) for text in found]
         if not found:
