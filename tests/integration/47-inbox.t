@@ -44,7 +44,7 @@ class Host(Agent):
     def lying(self, directory="check"):
         return sorted(os.listdir(self.inbox + "/" + directory))
 
-    def rows(self, **wanted):
+    def events(self, **wanted):
         rows, _, code = self.verify("--from-start")
         assert code == 0, (code, rows[-3:])
         return [r for r in rows if all(r.get(k) == v for k, v in wanted.items())]
@@ -69,7 +69,7 @@ def test_taken():
         gone = agent.wait_for(lambda: not any(agent.lying(d) for d in ("check", "forward", "drill")))
         tap.ok(gone, "what is handed in is taken while the agent runs, and removed", agent.lying())
         agent.stop()
-        rows = agent.rows(source="inbox")
+        rows = agent.events(source="inbox")
         tap.ok([(r["kind"], r["program"]) for r in rows] ==
                [("finding", "hallmark-check")] * 3 + [("lifecycle", "hallmark-forward"), ("log", "hallmark-drill")],
                "it is signed, with the directory's program and the inbox as its source", rows)
@@ -90,7 +90,7 @@ def test_example():
         agent.start()
         agent.wait_for(lambda: not agent.lying())
         agent.stop()
-        rows = agent.rows(source="inbox")
+        rows = agent.events(source="inbox")
     same = submission([event("check {check} failed: {reason}", ["ssh-root-login", "PermitRootLogin is yes"],
                              activity="check", outcome="failure", severity=3,
                              constants=[("fix", "set PermitRootLogin no")])], time_us=1795431604000000)
@@ -120,7 +120,7 @@ def test_refused():
         agent.start()
         gone = agent.wait_for(lambda: not any(agent.lying(d) for d in ("check", "forward", "drill")))
         agent.stop()
-        rows = agent.rows(source="inbox")
+        rows = agent.events(source="inbox")
         refused = {r["submission"]: r["reason"] for r in rows if r.get("activity") == "submission_refused"}
         expected = ["forward/f1", "drill/d1", "drill/d2"] + ["check/" + n for n in (
             "c1", "c2", "c3", "c4", "c5", "c6", "c 7", "c8", "s1", "s2", "s3", "s4")]
@@ -152,16 +152,16 @@ def test_places():
         agent.stop()
         tap.ok(agent.lying("forward") == ["b"] and agent.lying("drill") == ["c"],
                "nothing is taken from a directory that anybody may write to, or that is a link")
-        states = [(r["source_name"], r["state"], r["reason"]) for r in agent.rows(activity="source_state")]
+        states = [(r["source_name"], r["state"], r["reason"]) for r in agent.events(activity="source_state")]
         tap.ok(sorted(states) == [("inbox/drill", "unreadable", "Not a directory"),
                                   ("inbox/forward", "unreadable", "anybody may write to it")],
                "and that is said, once", states)
-        tap.ok(numbers(agent.rows(kind="finding")) == [] and len(agent.rows(kind="finding")) == 2, "the others go on")
+        tap.ok(numbers(agent.events(kind="finding")) == [] and len(agent.events(kind="finding")) == 2, "the others go on")
         os.chmod(agent.inbox + "/forward", 0o755)
         agent.start()
         agent.wait_for(lambda: not agent.lying("forward"))
         agent.stop()
-        tap.ok(len(agent.rows(program="hallmark-forward")) == 1, "put right, what waited there is taken")
+        tap.ok(len(agent.events(program="hallmark-forward")) == 1, "put right, what waited there is taken")
 
 
 def test_quota():
@@ -173,10 +173,10 @@ def test_quota():
         agent.start()
         agent.wait_for(lambda: not agent.lying("drill") and len(agent.lying("forward")) <= 3)
         agent.stop()
-        states = [(r["source_name"], r["state"]) for r in agent.rows(activity="source_state")]
+        states = [(r["source_name"], r["state"]) for r in agent.events(activity="source_state")]
         tap.ok(agent.lying("forward") == ["f5", "f6", "f7"] and states == [("inbox/forward", "over_quota")],
                "what is over the quota waits in the order of names, and that is said once", agent.lying("forward"), states)
-        tap.ok(len(agent.rows(program="hallmark-drill")) == 1, "it holds up nobody else")
+        tap.ok(len(agent.events(program="hallmark-drill")) == 1, "it holds up nobody else")
 
 
 def test_temporary():
@@ -189,7 +189,7 @@ def test_temporary():
         agent.start()
         agent.wait_for(lambda: "c.tmp" not in agent.lying(), 5)
         agent.stop()
-        tap.ok(agent.lying() == [".a", "b.tmp"] and not agent.rows(source="inbox"),
+        tap.ok(agent.lying() == [".a", "b.tmp"] and not agent.events(source="inbox"),
                "what is being written is left alone, until it is stale", agent.lying())
 
 
@@ -206,7 +206,7 @@ def test_kills_at_each_step():
                 agent.start()
                 agent.wait_for(lambda: not agent.lying())
                 agent.stop()
-            got = numbers(agent.rows(kind="finding"))
+            got = numbers(agent.events(kind="finding"))
             tap.ok(died == -9 and got == [0, 1, 2] and not agent.lying(), "killed at %s: each exactly once" % rules,
                    died, got)
 
@@ -224,8 +224,8 @@ def test_unremovable():
             agent.start()
             agent.wait_for(lambda: not agent.lying())
             agent.stop()
-            tap.ok(numbers(agent.rows(kind="finding")) == [0, 1, 2], "%s: none is taken twice" % rules,
-                   numbers(agent.rows(kind="finding")))
+            tap.ok(numbers(agent.events(kind="finding")) == [0, 1, 2], "%s: none is taken twice" % rules,
+                   numbers(agent.events(kind="finding")))
             tap.ok(not agent.lying() and (before or "fsync" in rules), "%s: it lies there until it can be removed" % rules,
                    before)
     with Host() as agent:
@@ -237,15 +237,15 @@ def test_unremovable():
         agent.wait_for(lambda: not agent.lying("drill"))
         time.sleep(2.5)
         agent.stop()
-        taken = numbers(agent.rows(kind="finding"))
-        states = [(r["source_name"], r["state"], r["reason"]) for r in agent.rows(activity="source_state")]
+        taken = numbers(agent.events(kind="finding"))
+        states = [(r["source_name"], r["state"], r["reason"]) for r in agent.events(activity="source_state")]
         tap.ok(taken == list(range(100, 120)) and len(agent.lying()) == 30,
                "where nothing can be removed, twenty are taken and the others wait", taken)
         tap.ok(states == [("inbox/check", "stuck", "Read-only file system")], "and that is said, once", states)
         agent.start()
         agent.wait_for(lambda: not agent.lying())
         agent.stop()
-        taken = numbers(agent.rows(kind="finding"))
+        taken = numbers(agent.events(kind="finding"))
         tap.ok(taken == list(range(100, 130)), "once it can, all of them are there once", taken)
 
 
@@ -266,8 +266,8 @@ def test_immutable():
         agent.start()
         agent.wait_for(lambda: not agent.lying())
         agent.stop()
-        tap.ok(lay == ["n1"] and numbers(agent.rows(kind="finding")) == [1] and not agent.lying(),
-               "an immutable file is taken once, and removed when it can be", lay, agent.rows(kind="finding"))
+        tap.ok(lay == ["n1"] and numbers(agent.events(kind="finding")) == [1] and not agent.lying(),
+               "an immutable file is taken once, and removed when it can be", lay, agent.events(kind="finding"))
     return None
 
 
@@ -279,8 +279,8 @@ def test_name_used_again():
         agent.start()
         agent.wait_for(lambda: not agent.lying())
         agent.stop()
-        tap.ok(numbers(agent.rows(kind="finding")) == [1, 2],
-               "another content under a name that was taken is another submission", numbers(agent.rows(kind="finding")))
+        tap.ok(numbers(agent.events(kind="finding")) == [1, 2],
+               "another content under a name that was taken is another submission", numbers(agent.events(kind="finding")))
 
 
 def test_random_kills():
@@ -306,7 +306,7 @@ def test_random_kills():
         agent.start()
         agent.wait_for(lambda: not agent.lying(), 20)
         agent.stop()
-        rows = agent.rows()
+        rows = agent.events()
         got, lines = numbers(rows), [n for n in map(number_of, rows) if n is not None]
         tap.ok(got == list(range(1, sent[0] + 1)),
                "%d submissions and %d kills: each exactly once, in order" % (sent[0], KILLS), len(got), len(set(got)))
