@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/base/arena.h"
 #include "agent/base/io.h"
 
 /* --- bytes --------------------------------------------------------------------------------- */
@@ -229,4 +230,32 @@ TEST(a_directory_is_made_with_all_above_it)
 	assert_int_equal(open_directory(path, 0700), -ENOTDIR);
 	assert_int_equal(open_directory("", 0700), -ENAMETOOLONG);
 	remove_place(&p, (const char *const[]){ "a/b", "a", "f", NULL });
+}
+
+/* --- arena -------------------------------------------------------------------------------- */
+
+TEST(the_same_bytes_are_kept_once)
+{
+	struct arena arena = { 0 };
+	const uint8_t *first[1000];
+
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 1000; i++) {
+			struct bytes kept = arena_keep(&arena, bytes_of(&i, i % 2 ? sizeof i : 2));
+
+			assert_non_null(kept.data);
+			assert_memory_equal(kept.data, &i, kept.len);
+			assert_int_equal(kept.data[kept.len], 0);
+			if (round > 0)
+				assert_ptr_equal(kept.data, first[i]);
+			first[i] = kept.data;
+		}
+	}
+	assert_int_equal(arena_keep(&arena, BYTES_NONE).len, 0);
+	assert_non_null(arena_keep(&arena, BYTES_NONE).data);
+	/* from then on they are copied again; what was kept stays */
+	arena_settle(&arena);
+	assert_ptr_not_equal(arena_keep(&arena, bytes_of(first[1], sizeof(unsigned))).data, first[1]);
+	assert_int_equal(*(const unsigned *)(const void *)first[1], 1);
+	arena_done(&arena);
 }

@@ -105,6 +105,22 @@ TEST(each_new_key_is_another_and_survives_its_file)
 	assert_memory_equal(x, y, PUBLIC_KEY_SIZE);
 }
 
+TEST(a_key_in_another_form_is_the_same_key)
+{
+	/* SEC 1, as openssl-ec(1) writes it */
+	static const char sec1[] = "-----BEGIN EC PRIVATE KEY-----\n"
+				   "MHcCAQEEIM4bPNFNctLPfETk1PgO1BA9GPheehjnkHHTl8Rj6JvGoAoGCCqGSM49\n"
+				   "AwEHoUQDQgAEwop6ZMBSa0uS9VervpA3EZvp+e6d0RxIePnVzPraCYN7PbS2dfEz\n"
+				   "t3ZBWiK2ysiee3Uni0brXTay8eJwxFJy7w==\n"
+				   "-----END EC PRIVATE KEY-----\n";
+	_cleanup_(signing_key_freep) struct signing_key *key = NULL;
+	uint8_t point[PUBLIC_KEY_SIZE];
+
+	assert_int_equal(signing_key_from_pem(bytes_str(sec1), &key), 0);
+	signing_key_public(key, point);
+	assert_memory_equal(point, public_point, PUBLIC_KEY_SIZE);
+}
+
 TEST(what_is_no_p256_key_is_refused)
 {
 	uint8_t point[PUBLIC_KEY_SIZE] = { 0 };
